@@ -1,0 +1,1 @@
+//! The Kubernetes API inside the binary. Knows nothing of Flux and is reached only through the wire.

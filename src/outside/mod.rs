@@ -1,0 +1,1 @@
+//! Beyond the cluster: git, http, artifact files. Knows no kind.

@@ -1,0 +1,1 @@
+//! The picture of the cluster: objects, relations, changes, activity. Only `watch` writes it.

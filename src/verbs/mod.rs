@@ -1,0 +1,1 @@
+//! What a person may ask of the cluster, for the console and the CLI alike.
