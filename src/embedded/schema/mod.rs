@@ -1,0 +1,79 @@
+//! What objects look like: the built-in kinds from a checked-in table, custom ones from their definitions.
+//!
+//! Pure; answers questions about values and never stores one. Start with [`Schema`].
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// The schema of one kind; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Schema(Arc<()>);
+
+/// One thing wrong with a value, as it goes into `status.details.causes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// `FieldValueRequired`, `FieldValueInvalid`, `FieldValueTypeInvalid`, …
+    pub reason: String,
+    pub field: String,
+    pub message: String,
+}
+
+/// One kind that an OpenAPI document shall describe.
+#[derive(Clone, Debug)]
+pub struct Served {
+    pub kind: String,
+    pub schema: Schema,
+    pub plural: String,
+    pub namespaced: bool,
+    /// Subresources with paths of their own, e.g. `status`.
+    pub subresources: Vec<String>,
+}
+
+/// The schema of a built-in kind; the core group is the empty string.
+pub fn builtin(_group: &str, _version: &str, _kind: &str) -> Option<Schema> {
+    Some(Schema(Arc::new(())))
+}
+
+/// The schema of a custom resource's version.
+pub fn custom(_openapi_v3_schema: Option<&Value>, _preserve_unknown: bool) -> Result<Schema, Vec<Cause>> {
+    Ok(Schema(Arc::new(())))
+}
+
+/// Everything wrong with a CustomResourceDefinition.
+pub fn check_crd(_crd: &Value) -> Vec<Cause> {
+    Vec::new()
+}
+
+impl Schema {
+    /// Paths of fields the schema does not declare, as strict decoding names them.
+    pub fn unknown_fields(&self, _value: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Drops what the schema does not declare.
+    pub fn prune(&self, _value: &mut Value) {}
+
+    /// Fills in defaults.
+    pub fn default(&self, _value: &mut Value) {}
+
+    /// Everything wrong with a value; what was already wrong in `old` and did not change is let pass.
+    pub fn validate(&self, _new: &Value, _old: Option<&Value>) -> Vec<Cause> {
+        Vec::new()
+    }
+
+    /// The schema as an OpenAPI v3 object.
+    pub fn open_api(&self) -> Value {
+        Value::Object(serde_json::Map::new())
+    }
+}
+
+/// The OpenAPI v3 document of a group version.
+pub fn openapi_document(_group_version: &str, _kinds: &[Served]) -> Value {
+    serde_json::json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.37.0"}, "paths": {}})
+}
+
+/// Decodes a body of content type `application/vnd.kubernetes.protobuf`.
+pub fn decode_protobuf(_bytes: &[u8]) -> Result<Value, String> {
+    Err("protobuf bodies are not understood yet".into())
+}
