@@ -1,5 +1,7 @@
 //! How an object is doing: [`State`] and [`Health`], and the [`Condition`]s they are read from.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// How an object is doing, as one word. The order is by urgency: what needs a person comes first.
@@ -80,37 +82,35 @@ impl Health {
     }
 }
 
-/// One entry of `status.conditions`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One entry of `status.conditions`, as Kubernetes' `metav1.Condition` writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Condition {
+    /// `Ready`, `Reconciling`, `Stalled` …
+    #[serde(rename = "type")]
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    pub reason: String,
-    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// RFC 3339; moves only when `status` changes.
+    #[serde(default)]
     pub last_transition_time: String,
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default)]
+    pub message: String,
 }
 
 impl Condition {
     /// All conditions of a document, in its order; entries of another shape are left out.
     pub fn all(document: &Value) -> Vec<Condition> {
         let list = document.pointer("/status/conditions").and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Condition::read).collect()
+        list.into_iter().flatten().filter_map(|entry| Condition::deserialize(entry).ok()).collect()
     }
 
     /// The condition of that type, if there is one.
     pub fn find(document: &Value, kind: &str) -> Option<Condition> {
         Condition::all(document).into_iter().find(|condition| condition.kind == kind)
-    }
-
-    fn read(entry: &Value) -> Option<Condition> {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Some(Condition {
-            kind: entry.get("type")?.as_str()?.to_owned(),
-            status: text("status"),
-            reason: text("reason"),
-            message: text("message"),
-            last_transition_time: text("lastTransitionTime"),
-        })
     }
 }

@@ -1,3 +1,242 @@
 //! What kinds exist: one file per kind, and the registry from which trees, tables, CLI, permissions and docs derive.
 //!
-//! Pure: no kind calls an API. Start with [`Kind`].
+//! A [`Kind`] is a plain static value: no trait, no generics, no macro, no I/O. To add a viewed kind, write one file
+//! and add one line to [`ALL`]; a reconciled kind also gets a file in `reconcile`. Nobody outside a kind's own file
+//! matches on its name. Start with [`Kind`], then `git_repository`.
+
+use serde_json::Value;
+
+use crate::base::{Api, Health, Id};
+
+mod column;
+mod config_map;
+mod deployment;
+pub mod event;
+pub mod generic;
+pub mod git_repository;
+pub mod kstatus;
+pub mod kustomization;
+pub mod meta;
+mod namespace;
+mod pod;
+mod secret;
+mod service;
+
+pub use column::{Cell, Column};
+pub use git_repository::GitRepository;
+pub use kustomization::Kustomization;
+
+/// Every kind that weir knows by name, in the order people read them: sources first, plain objects last.
+pub static ALL: &[&Kind] = &[
+    &git_repository::KIND,
+    &kustomization::KIND,
+    &deployment::KIND,
+    &pod::KIND,
+    &service::KIND,
+    &config_map::KIND,
+    &secret::KIND,
+    &namespace::KIND,
+    &event::KIND,
+];
+
+/// Everything weir knows of a kind. All else derives from this.
+pub struct Kind {
+    pub group: &'static str,
+    /// The version weir reads and writes; older ones are converted on the way in.
+    pub version: &'static str,
+    pub kind: &'static str,
+    /// Lower-case plural of the request path.
+    pub plural: &'static str,
+    /// Short names as kubectl and flux know them, e.g. `ks`; the first is preferred.
+    pub short_names: &'static [&'static str],
+    pub namespaced: bool,
+    pub family: Family,
+    /// One line in the user's words.
+    pub doc: &'static str,
+    /// What a table shows after the name; the order is that of `flux get`.
+    pub columns: &'static [Column],
+    /// What this object points at or owns.
+    pub relations: fn(&Value) -> Vec<Relation>,
+    /// How the object is doing.
+    pub health: fn(&Value) -> Health,
+    /// What a person may ask of it.
+    pub verbs: &'static [Verb],
+    /// The CustomResourceDefinition, derived from the Rust types; `None` for what Kubernetes has built in.
+    pub crd: Option<fn() -> Value>,
+    /// A whole example document (YAML), used by the conformance tests and the reference.
+    pub example: &'static str,
+}
+
+impl Kind {
+    /// Where the kind is served.
+    pub fn api(&self) -> Api {
+        Api {
+            group: self.group.into(),
+            version: self.version.into(),
+            kind: self.kind.into(),
+            plural: self.plural.into(),
+            namespaced: self.namespaced,
+        }
+    }
+
+    /// `group/version`, or just the version for the core group.
+    pub fn api_version(&self) -> String {
+        self.api().api_version()
+    }
+
+    /// The id of an object of this kind.
+    pub fn id(&self, namespace: &str, name: &str) -> Id {
+        Id::new(self.group, self.kind, if self.namespaced { namespace } else { "" }, name)
+    }
+
+    pub fn offers(&self, verb: Verb) -> bool {
+        self.verbs.contains(&verb)
+    }
+
+    pub fn is_custom(&self) -> bool {
+        self.crd.is_some()
+    }
+}
+
+/// Groups of kinds, as the tree and the docs show them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    Source,
+    Deployer,
+    Image,
+    Notice,
+    Workload,
+    Plain,
+}
+
+/// What one object has to do with another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Relation {
+    pub tie: Tie,
+    pub to: Id,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tie {
+    /// It is built from that source: a new revision there wakes it.
+    Source,
+    /// It waits for that object to be ready.
+    DependsOn,
+    /// It made that object and may delete it.
+    Owns,
+    /// It reads that ConfigMap or Secret, or another object, by name.
+    Uses,
+    /// It tells that provider.
+    Notifies,
+}
+
+/// What a person may ask of an object; `verbs` carries it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Reconcile,
+    ReconcileWithSource,
+    Suspend,
+    Resume,
+    Edit,
+    Delete,
+}
+
+impl Verb {
+    pub const ALL: &[Verb] =
+        &[Verb::Reconcile, Verb::ReconcileWithSource, Verb::Suspend, Verb::Resume, Verb::Edit, Verb::Delete];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Reconcile => "reconcile",
+            Verb::ReconcileWithSource => "reconcile-with-source",
+            Verb::Suspend => "suspend",
+            Verb::Resume => "resume",
+            Verb::Edit => "edit",
+            Verb::Delete => "delete",
+        }
+    }
+
+    pub fn doc(self) -> &'static str {
+        match self {
+            Verb::Reconcile => "reconcile now",
+            Verb::ReconcileWithSource => "fetch the source, then reconcile",
+            Verb::Suspend => "stop reconciling until resumed",
+            Verb::Resume => "reconcile again after a suspend",
+            Verb::Edit => "edit the object",
+            Verb::Delete => "delete the object and what it owns",
+        }
+    }
+
+    /// Whether it needs the name typed before it is done.
+    pub fn is_dangerous(self) -> bool {
+        matches!(self, Verb::Delete)
+    }
+}
+
+/// What may be asked of every object.
+pub const PLAIN_VERBS: &[Verb] = &[Verb::Edit, Verb::Delete];
+/// What may be asked of a reconciled object without a source.
+pub const SOURCE_VERBS: &[Verb] = &[Verb::Reconcile, Verb::Suspend, Verb::Resume, Verb::Edit, Verb::Delete];
+/// What may be asked of a reconciled object that has a source.
+pub const DEPLOYER_VERBS: &[Verb] = Verb::ALL;
+
+/// The kind of that group and name; the generic kind serves the unknown.
+pub fn of(group: &str, kind: &str) -> &'static Kind {
+    ALL.iter().copied().find(|known| known.group == group && known.kind == kind).unwrap_or(&generic::KIND)
+}
+
+/// The kind of an id.
+pub fn of_id(id: &Id) -> &'static Kind {
+    of(&id.group, &id.kind)
+}
+
+/// Finds a kind by what people type: kind, plural, singular, short name or `plural.group`; case is ignored.
+pub fn find(word: &str) -> Option<&'static Kind> {
+    let word = word.to_ascii_lowercase();
+    ALL.iter().copied().find(|kind| {
+        let singular = kind.kind.to_ascii_lowercase();
+        word == singular
+            || word == kind.plural
+            || kind.short_names.contains(&word.as_str())
+            || word.strip_prefix(kind.plural).is_some_and(|group| group.strip_prefix('.') == Some(kind.group))
+    })
+}
+
+/// The kinds that weir reconciles, and so the CRDs it brings.
+pub fn reconciled() -> impl Iterator<Item = &'static Kind> {
+    ALL.iter().copied().filter(|kind| kind.is_custom())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::yaml;
+
+    #[test]
+    fn every_kind_is_complete() {
+        for kind in ALL {
+            assert!(!kind.doc.is_empty() && !kind.columns.is_empty(), "{}", kind.kind);
+            let example = yaml::read_one(kind.example.as_bytes(), &yaml::Limits::default())
+                .unwrap_or_else(|e| panic!("{}: {e}", kind.kind));
+            let id = Id::of(&example).expect("an example has a name");
+            assert_eq!((&*id.group, &*id.kind), (kind.group, kind.kind));
+            assert_eq!(example["apiVersion"], kind.api_version(), "{}", kind.kind);
+            for column in kind.columns {
+                (column.cell)(&example);
+                (column.cell)(&Value::Null);
+            }
+            (kind.relations)(&Value::Null);
+            (kind.health)(&Value::Null);
+            assert!(std::ptr::eq(of_id(&id), *kind));
+        }
+    }
+
+    #[test]
+    fn words_of_people_find_kinds() {
+        for word in ["ks", "kustomization", "Kustomizations", "kustomizations.kustomize.toolkit.fluxcd.io"] {
+            assert_eq!(find(word).map(|kind| kind.kind), Some("Kustomization"), "{word}");
+        }
+        assert_eq!(find("gitrepo").map(|kind| kind.kind), Some("GitRepository"));
+        assert!(find("nothing").is_none());
+    }
+}
