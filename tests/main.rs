@@ -1,2 +1,3 @@
-#[test]
-fn t() {}
+//! The one test binary: the law of the house, then the rooms from the outside.
+
+mod house;
