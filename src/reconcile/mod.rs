@@ -1,1 +1,121 @@
-//! The reconcilers: a shell that all share, a queue, and one file per reconciled kind.
+//! The reconcilers: what makes the cluster as its objects say.
+//!
+//! A kind's author writes one [`Reconciler`]; everything that all of them share is in `shell` (gone, deleting,
+//! suspended, conditions, events, panics) and in `queue` (when and why an object is worked on). A reconciler never
+//! learns why it was woken, and never writes status itself: it changes its object and the shell writes the difference.
+//! Start with [`Reconciler`], then `kustomization`, then `shell`.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::Condition;
+use crate::kinds::Kind;
+
+mod objects;
+mod options;
+mod run;
+mod summary;
+
+pub use options::Options;
+pub use run::{Run, Severity};
+
+/// What every reconciler may use; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    pub options: Arc<Options>,
+}
+
+/// A typed object that the shell can treat like any other: its kind, and where Flux keeps the shared fields.
+pub trait Reconciled:
+    kube::Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// The description of the kind.
+    fn kind() -> &'static Kind;
+    /// The controller's name as Flux reports it, e.g. `kustomize-controller`.
+    fn controller() -> &'static str;
+    fn is_suspended(&self) -> bool;
+    /// `status.conditions`, with an empty status made where there was none.
+    fn conditions(&mut self) -> &mut Vec<Condition>;
+    /// `status.observedGeneration`.
+    fn observed_generation(&mut self) -> &mut Option<i64>;
+    /// `status.lastHandledReconcileAt`.
+    fn last_handled(&mut self) -> &mut Option<String>;
+}
+
+/// The only thing a kind's author writes.
+pub trait Reconciler: Send + Sync + 'static {
+    type Object: Reconciled;
+
+    /// Brings the world to what the object says.
+    ///
+    /// Changes `object.status` as it goes; the shell adds Ready, Reconciling and Stalled and writes the difference.
+    fn reconcile(
+        &self,
+        cx: &Context,
+        object: &mut Self::Object,
+        run: &mut Run,
+    ) -> impl Future<Output = Result<Next, Failure>> + Send;
+
+    /// Takes back what the object brought, before its finalizer goes. Also asked of suspended objects.
+    fn finalize(
+        &self,
+        cx: &Context,
+        object: &mut Self::Object,
+        run: &mut Run,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// When a reconciliation that went well happens again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// After the interval; the queue adds the jitter.
+    After(Duration),
+    /// Only when something changes.
+    OnChange,
+}
+
+/// What happens after a reconciliation that did not go well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Will not recover without a change of the object or of what it refers to: no retry.
+    Stalled(Cause),
+    /// Something else must come first: no error, asked again after the time.
+    Waiting(Cause, Duration),
+    /// Tried again with growing pauses, 750 ms to 15 min.
+    Retry(Cause),
+    /// Tried again after a fixed time, as Kustomization's `retryInterval` asks.
+    RetryAfter(Cause, Duration),
+}
+
+impl Failure {
+    /// The reason and message for people.
+    pub fn cause(&self) -> &Cause {
+        match self {
+            Failure::Stalled(cause)
+            | Failure::Waiting(cause, _)
+            | Failure::Retry(cause)
+            | Failure::RetryAfter(cause, _) => cause,
+        }
+    }
+}
+
+/// Why: what a person will read in Ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// A Flux reason, e.g. `BuildFailed`.
+    pub reason: String,
+    /// Lower case, names the object and the value, never a secret.
+    pub message: String,
+}
+
+impl Cause {
+    /// A cause from its two parts.
+    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+        Cause { reason: reason.into(), message: message.into() }
+    }
+}
