@@ -1,0 +1,70 @@
+//! The tree that people read: sources, what is built from them, and what that owns.
+//!
+//! Every object has one place: a deployer hangs below its source, anything else below its owner, the rest at the root.
+//! Children are asked for one node at a time, so a view pays only for what is unfolded.
+
+use super::Store;
+use crate::base::Id;
+use crate::kinds::{self, Family, Tie};
+
+/// One line below a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch {
+    pub id: Id,
+    pub tie: Tie,
+    /// The object is named but is not in the picture: missing, or of a kind that cannot be seen.
+    pub missing: bool,
+    /// Its own place is elsewhere (an owned source or deployer): draw it as a pointer, without children.
+    pub link: bool,
+}
+
+/// Where an object hangs; `None` at the root.
+pub fn parent(store: &Store, id: &Id) -> Option<Id> {
+    match kinds::of_id(id).family {
+        Family::Source => None,
+        Family::Deployer => {
+            let entry = store.get(id)?;
+            entry.relations.iter().find(|relation| relation.tie == Tie::Source).map(|relation| relation.to.clone())
+        }
+        _ => store.pointing_at(id).into_iter().find(|(tie, _)| *tie == Tie::Owns).map(|(_, owner)| owner),
+    }
+}
+
+/// What hangs at the root: sources, sources that are named but absent, and deployers without a source.
+pub fn roots(store: &Store) -> Vec<Id> {
+    let mut roots = std::collections::BTreeSet::new();
+    for kind in kinds::ALL {
+        match kind.family {
+            Family::Source => {
+                roots.extend(store.of_kind(kind.group, kind.kind).iter().map(|entry| entry.object.id.clone()));
+            }
+            Family::Deployer => {
+                let deployers = store.of_kind(kind.group, kind.kind);
+                roots.extend(
+                    deployers
+                        .iter()
+                        .map(|entry| parent(store, &entry.object.id).unwrap_or_else(|| entry.object.id.clone())),
+                );
+            }
+            _ => {}
+        }
+    }
+    roots.into_iter().collect()
+}
+
+/// What hangs below a node: what is built from it, then what it owns, each by kind and name.
+pub fn children(store: &Store, id: &Id) -> Vec<Branch> {
+    let built = store.pointing_at(id).into_iter().filter(|(tie, _)| *tie == Tie::Source);
+    let mut branches: Vec<Branch> = built.map(|(tie, id)| Branch { id, tie, missing: false, link: false }).collect();
+    let entry = store.get(id);
+    let owned = entry.iter().flat_map(|entry| entry.relations.iter()).filter(|relation| relation.tie == Tie::Owns);
+    branches.extend(owned.map(|relation| Branch {
+        id: relation.to.clone(),
+        tie: Tie::Owns,
+        missing: store.get(&relation.to).is_none(),
+        link: parent(store, &relation.to).as_ref() != Some(id),
+    }));
+    branches.sort_by(|a, b| (a.tie == Tie::Owns).cmp(&(b.tie == Tie::Owns)).then_with(|| a.id.cmp(&b.id)));
+    branches.dedup_by(|a, b| a.id == b.id);
+    branches
+}
