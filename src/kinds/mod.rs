@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use crate::base::{Api, Health, Id};
 
+pub mod check;
 mod column;
 mod config_map;
+pub mod convert;
 mod deployment;
 pub mod event;
 pub mod generic;
