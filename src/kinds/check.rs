@@ -356,7 +356,7 @@ fn mismatch(pattern: &str, text: &str) -> String {
     if pattern.contains("ssh") && pattern.contains("://") {
         return match scp_form(text) {
             Some(url) => format!("{value} is in scp form, which is not supported: write {}", shown(&url)),
-            None => format!("{value} is not a repository address: begin with https://, http:// or ssh://"),
+            None => format!("{value} is not a repository address: begin with https://, http://, ssh:// or file://"),
         };
     }
     format!("{value} does not match {pattern}")

@@ -58,8 +58,8 @@ pub const GROUP: &str = "source.toolkit.fluxcd.io";
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GitRepositorySpec {
-    /// Remote repository: http, https or ssh. The scp form is refused.
-    #[schemars(regex(pattern = r"^(http|https|ssh)://.*$"))]
+    /// Remote repository: http, https or ssh; weir also takes file. The scp form is refused.
+    #[schemars(regex(pattern = r"^(http|https|ssh|file)://.*$"))]
     pub url: String,
     /// Poll period, a Go duration.
     #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
