@@ -1,0 +1,329 @@
+//! Values and nodes out of a parsed document: aliases followed, `<<` merged, tags obeyed, each step paid for.
+//!
+//! Aliases cost what they expand to, by the rule of Go's decoder. Start with [`Tree::value`] and [`Tree::node`].
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::scalar::{self, Meaning};
+use super::tree::{Kind, Tree};
+use super::{Dialect, Mapping, Node, Scalar, Style, Tag, YamlError};
+
+/// Below this many keys a mapping is searched, above it is hashed.
+const FEW_KEYS: usize = 16;
+
+/// What making values from a tree has cost so far.
+#[derive(Default)]
+struct Cost {
+    made: usize,
+    aliased: usize,
+    alias_depth: usize,
+    depth: usize,
+}
+
+impl Tree<'_> {
+    fn fail<T>(&self, at: u32, message: impl Into<String>) -> Result<T, YamlError> {
+        let node = &self.nodes[at as usize];
+        Err(YamlError::new(node.line as usize, node.column as usize, message))
+    }
+
+    /// Makes the value of the whole document.
+    pub(super) fn value(&self, dialect: Dialect) -> Result<Value, YamlError> {
+        if self.nodes.is_empty() {
+            return Ok(Value::Null);
+        }
+        self.value_at(0, dialect, &mut Cost::default())
+    }
+
+    /// Makes the node of the whole document.
+    pub(super) fn node(&self) -> Result<Node, YamlError> {
+        if self.nodes.is_empty() {
+            return Ok(Node::null());
+        }
+        self.node_at(0, false, &mut Cost::default())
+    }
+
+    /// Books one node. Source of the ratios: go.yaml.in/yaml decode.go.
+    fn charge(&self, at: u32, cost: &mut Cost) -> Result<(), YamlError> {
+        cost.made += 1;
+        if cost.alias_depth > 0 {
+            cost.aliased += 1;
+        }
+        if cost.depth > self.limits.depth {
+            return self.fail(at, format!("nested deeper than {} levels", self.limits.depth));
+        }
+        if cost.made > self.limits.nodes {
+            return self.fail(at, format!("the document expands to more than {} nodes", self.limits.nodes));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a ratio of counts below 2^32")]
+        if cost.aliased > 100 && cost.made > 1_000 {
+            let allowed = match cost.made {
+                0..=400_000 => 0.99,
+                made @ 400_001..4_000_000 => 0.99 - 0.89 * ((made - 400_000) as f64 / 3_600_000.0),
+                _ => 0.10,
+            };
+            if cost.aliased as f64 / cost.made as f64 > allowed {
+                return self.fail(at, "the document consists mostly of repeated aliases");
+            }
+        }
+        Ok(())
+    }
+
+    fn value_at(&self, at: u32, dialect: Dialect, cost: &mut Cost) -> Result<Value, YamlError> {
+        self.charge(at, cost)?;
+        match &self.nodes[at as usize].kind {
+            Kind::Scalar { text, style, tag, .. } => match self.meaning(at, text, *style, tag.as_deref(), dialect)? {
+                Meaning::Text if tag.as_deref() == Some("!!binary") => match scalar::decode_binary(text) {
+                    Some(text) => Ok(Value::String(text)),
+                    None => self.fail(at, "the binary value is not base64 of text"),
+                },
+                Meaning::Text => Ok(Value::String(text.to_string())),
+                Meaning::TooLong(_) if dialect == Dialect::Manifest => self
+                    .fail(at, format!("the integer {text} does not fit 64 bits; put it in quotes to keep it as text")),
+                meaning => meaning.into_value().or_else(|why| self.fail(at, why)),
+            },
+            Kind::Sequence { items, .. } => {
+                cost.depth += 1;
+                let made = items.iter().map(|&item| self.value_at(item, dialect, cost)).collect::<Result<_, _>>()?;
+                cost.depth -= 1;
+                Ok(Value::Array(made))
+            }
+            Kind::Mapping { items, .. } => {
+                let mut made = Map::new();
+                cost.depth += 1;
+                self.fields(items, dialect, cost, &mut |tree, key, value, cost| {
+                    made.insert(key.into_owned(), tree.value_at(value, dialect, cost)?);
+                    Ok(())
+                })?;
+                cost.depth -= 1;
+                Ok(Value::Object(made))
+            }
+            Kind::Alias(target) => {
+                cost.alias_depth += 1;
+                let value = self.value_at(*target, dialect, cost);
+                cost.alias_depth -= 1;
+                value
+            }
+        }
+    }
+
+    fn node_at(&self, at: u32, in_flow: bool, cost: &mut Cost) -> Result<Node, YamlError> {
+        self.charge(at, cost)?;
+        match &self.nodes[at as usize].kind {
+            // Kustomize prints and reads a document once more, and an absent value between braces becomes "".
+            Kind::Scalar { absent: true, tag: None, .. } if in_flow => Ok(Node::text("")),
+            Kind::Scalar { text, style, tag, absent } => {
+                let name = tag.as_deref().filter(|tag| *tag != "!");
+                let meaning = match (tag.as_deref(), style) {
+                    (Some("!"), Style::Plain) => scalar::meaning(text, Dialect::Kustomize),
+                    _ => self.meaning(at, text, *style, name, Dialect::Kustomize)?,
+                };
+                let tag = if name == Some("!!binary") { Tag::Binary } else { meaning.tag() };
+                let text = if *absent && tag == Tag::Null { "" } else { text };
+                Ok(Node::Scalar(Scalar { text: text.into(), tag, style: *style }))
+            }
+            Kind::Sequence { items, flow } => {
+                cost.depth += 1;
+                let made = items.iter().map(|&item| self.node_at(item, *flow, cost)).collect::<Result<_, _>>()?;
+                cost.depth -= 1;
+                Ok(Node::Sequence(made))
+            }
+            Kind::Mapping { items, flow } => {
+                let mut made = Vec::with_capacity(items.len() / 2);
+                cost.depth += 1;
+                self.fields(items, Dialect::Kustomize, cost, &mut |tree, key, value, cost| {
+                    made.push((key.into(), tree.node_at(value, *flow, cost)?));
+                    Ok(())
+                })?;
+                cost.depth -= 1;
+                Ok(Node::Mapping(Mapping(made)))
+            }
+            Kind::Alias(target) => {
+                cost.alias_depth += 1;
+                let node = self.node_at(*target, in_flow, cost);
+                cost.alias_depth -= 1;
+                node
+            }
+        }
+    }
+
+    /// Resolves a scalar under its tag.
+    fn meaning(
+        &self,
+        at: u32,
+        text: &str,
+        style: Style,
+        tag: Option<&str>,
+        dialect: Dialect,
+    ) -> Result<Meaning, YamlError> {
+        let wanted = match tag {
+            None if style == Style::Plain => return Ok(scalar::meaning(text, dialect)),
+            None => return Ok(Meaning::Text),
+            Some(tag @ ("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp")) => tag,
+            Some(_) => return Ok(Meaning::Text),
+        };
+        // The parser writes an absent tagged value as empty text.
+        let meaning = scalar::meaning(text, dialect);
+        match (wanted, meaning) {
+            ("!!timestamp", Meaning::Text) if dialect == Dialect::Manifest => Ok(Meaning::Text),
+            ("!!float", Meaning::Int(value)) =>
+            {
+                #[expect(clippy::cast_precision_loss, reason = "the author asked for a float")]
+                Ok(Meaning::Float(value as f64))
+            }
+            (wanted, meaning) if name_of(meaning.tag()) == wanted => Ok(meaning),
+            (wanted, _) => self.fail(at, format!("{text:?} is not a {}", wanted.trim_start_matches('!'))),
+        }
+    }
+
+    /// Hands over the fields of a mapping: its own in order, then those of `<<` that it lacks.
+    fn fields(
+        &self,
+        items: &[u32],
+        dialect: Dialect,
+        cost: &mut Cost,
+        take: &mut impl FnMut(&Self, Cow<'_, str>, u32, &mut Cost) -> Result<(), YamlError>,
+    ) -> Result<(), YamlError> {
+        let mut keys: Keys<'_> = Keys::default();
+        let mut merges = Vec::new();
+        for pair in items.chunks_exact(2) {
+            let (key, value) = (pair[0], pair[1]);
+            self.charge(key, cost)?;
+            if self.is_merge(key) {
+                if let (Some(&first), Dialect::Kustomize) = (merges.first(), dialect) {
+                    let line = self.nodes[first as usize].line;
+                    return self.fail(key, format!("the key \"<<\" is given twice, first on line {line}"));
+                }
+                merges.push(value);
+                continue;
+            }
+            let name = self.key(key, dialect)?;
+            if let Some(line) = keys.seen(&name) {
+                return self.fail(key, format!("the key {name:?} is given twice, first on line {line}"));
+            }
+            keys.add(name.clone(), self.nodes[key as usize].line);
+            take(self, name, value, cost)?;
+        }
+        for value in merges {
+            self.merge(value, dialect, cost, &mut keys, take)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over the fields of a merged mapping, or of several: the earlier wins.
+    fn merge<'k>(
+        &'k self,
+        value: u32,
+        dialect: Dialect,
+        cost: &mut Cost,
+        keys: &mut Keys<'k>,
+        take: &mut impl FnMut(&Self, Cow<'_, str>, u32, &mut Cost) -> Result<(), YamlError>,
+    ) -> Result<(), YamlError> {
+        let (target, aliased) = match &self.nodes[value as usize].kind {
+            Kind::Alias(target) => (*target, 1),
+            _ => (value, 0),
+        };
+        self.charge(value, cost)?;
+        cost.alias_depth += aliased;
+        cost.depth += 1;
+        match &self.nodes[target as usize].kind {
+            Kind::Mapping { items, .. } => {
+                let mut inner = Vec::new();
+                for pair in items.chunks_exact(2) {
+                    self.charge(pair[0], cost)?;
+                    if self.is_merge(pair[0]) {
+                        inner.push(pair[1]);
+                        continue;
+                    }
+                    let name = self.key(pair[0], dialect)?;
+                    if keys.seen(&name).is_none() {
+                        keys.add(name.clone(), self.nodes[pair[0] as usize].line);
+                        take(self, name, pair[1], cost)?;
+                    }
+                }
+                for value in inner {
+                    self.merge(value, dialect, cost, keys, take)?;
+                }
+            }
+            Kind::Sequence { items, .. } if items.iter().all(|&item| self.is_mapping(item)) => {
+                for &item in items {
+                    self.merge(item, dialect, cost, keys, take)?;
+                }
+            }
+            _ => return self.fail(value, "the merge key \"<<\" wants a mapping or a list of mappings"),
+        }
+        cost.depth -= 1;
+        cost.alias_depth -= aliased;
+        Ok(())
+    }
+
+    fn is_mapping(&self, at: u32) -> bool {
+        matches!(self.nodes[self.follow(at as usize)].kind, Kind::Mapping { .. })
+    }
+
+    fn is_merge(&self, key: u32) -> bool {
+        match &self.nodes[key as usize].kind {
+            Kind::Scalar { text, style: Style::Plain, tag: None, .. } => text == "<<",
+            Kind::Scalar { text, tag: Some(tag), .. } => &**tag == "!!merge" && text == "<<",
+            _ => false,
+        }
+    }
+
+    /// The name of a key as text.
+    fn key(&self, at: u32, dialect: Dialect) -> Result<Cow<'_, str>, YamlError> {
+        let Kind::Scalar { text, style, tag, .. } = &self.nodes[self.follow(at as usize)].kind else {
+            return self.fail(at, "a mapping or list cannot be a key");
+        };
+        match self.meaning(at, text, *style, tag.as_deref(), dialect)? {
+            Meaning::Null => self.fail(at, "the key is null; put it in quotes to use it as text"),
+            Meaning::Text => Ok(Cow::Borrowed(text)),
+            _ if dialect == Dialect::Kustomize => Ok(Cow::Borrowed(text)),
+            Meaning::Bool(value) => Ok(Cow::Borrowed(if value { "true" } else { "false" })),
+            Meaning::Int(value) => Ok(Cow::Owned(value.to_string())),
+            Meaning::Float(value) => Ok(Cow::Owned(scalar::format_key(value))),
+            Meaning::Timestamp(_) => Ok(Cow::Borrowed(text)),
+            Meaning::Unsigned(_) | Meaning::TooLong(_) => {
+                self.fail(at, format!("the key {text} does not fit 63 bits; put it in quotes"))
+            }
+        }
+    }
+}
+
+/// Which keys a mapping has had, with their lines.
+#[derive(Default)]
+struct Keys<'a> {
+    list: Vec<(Cow<'a, str>, u32)>,
+    index: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Keys<'a> {
+    fn seen(&self, name: &str) -> Option<u32> {
+        if self.list.len() > FEW_KEYS && !self.index.contains(name) {
+            return None;
+        }
+        self.list.iter().find(|(key, _)| key == name).map(|(_, line)| *line)
+    }
+
+    fn add(&mut self, name: Cow<'a, str>, line: u32) {
+        self.list.push((name, line));
+        if self.list.len() == FEW_KEYS + 1 {
+            self.index.extend(self.list.iter().map(|(key, _)| key.clone()));
+        } else if self.list.len() > FEW_KEYS {
+            self.index.extend(self.list.last().map(|(key, _)| key.clone()));
+        }
+    }
+}
+
+fn name_of(tag: Tag) -> &'static str {
+    match tag {
+        Tag::Null => "!!null",
+        Tag::Bool => "!!bool",
+        Tag::Int => "!!int",
+        Tag::Float => "!!float",
+        Tag::Str => "!!str",
+        Tag::Timestamp => "!!timestamp",
+        Tag::Binary => "!!binary",
+    }
+}
