@@ -3,9 +3,18 @@
 //! Pure: objects and times come in, objects go out; nothing here stores, reads a clock or knows a request.
 //! Start with [`apply`] (server-side apply) and [`track`] (ownership after every other write).
 
+mod apply;
+mod merging;
+mod owners;
+mod path;
+mod set;
+mod typed;
+
 use serde_json::Value;
 
 use super::schema::Schema;
+
+pub use apply::{apply, track};
 
 /// Why a patch was refused; each variant is an HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +75,7 @@ pub enum ApplyError {
     #[error("{0}")]
     Malformed(String),
     /// 409: other managers own fields this apply would change.
-    #[error("apply failed with {} conflicts", .0.len())]
+    #[error("{}", conflicts_shown(.0))]
     Conflict(Vec<FieldConflict>),
     /// 422 or 500: the body does not fit the schema.
     #[error("{0}")]
@@ -83,10 +92,19 @@ pub struct FieldConflict {
     pub message: String,
 }
 
-/// Server-side apply: answers the whole new object, managed fields included.
-pub fn apply(live: Option<&Value>, body: &Value, _write: &Write, _schema: &Schema) -> Result<Value, ApplyError> {
-    Ok(live.map_or_else(|| body.clone(), |live| merge(live, body)))
+/// The message of a 409, as the API server words it.
+fn conflicts_shown(conflicts: &[FieldConflict]) -> String {
+    if let [only] = conflicts {
+        return format!("Apply failed with 1 conflict: {}: {}", only.message, only.field);
+    }
+    let mut lines = Vec::new();
+    let mut last = "";
+    for conflict in conflicts {
+        if conflict.message != last {
+            lines.push(format!("{}:", conflict.message.replacen("conflict with", "conflicts with", 1)));
+            last = &conflict.message;
+        }
+        lines.push(format!("- {}", conflict.field));
+    }
+    format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
 }
-
-/// Keeps the managed fields of a create, update or patch.
-pub fn track(_old: Option<&Value>, _new: &mut Value, _write: &Write, _schema: &Schema) {}

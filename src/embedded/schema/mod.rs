@@ -6,9 +6,28 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+mod builtin;
+#[cfg(test)]
+mod generate;
+pub(in crate::embedded) mod node;
+mod rules;
+
+use node::{Arena, NodeId};
+
 /// The schema of one kind; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Schema(Arc<()>);
+pub struct Schema {
+    pub(in crate::embedded) arena: Arc<Arena>,
+    pub(in crate::embedded) root: NodeId,
+    /// What a custom resource was declared with, or the name of a built-in type.
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Builtin(Arc<str>),
+    Custom(Arc<Value>),
+}
 
 /// One thing wrong with a value, as it goes into `status.details.causes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +50,25 @@ pub struct Served {
 }
 
 /// The schema of a built-in kind; the core group is the empty string.
-pub fn builtin(_group: &str, _version: &str, _kind: &str) -> Option<Schema> {
-    Some(Schema(Arc::new(())))
+pub fn builtin(group: &str, version: &str, kind: &str) -> Option<Schema> {
+    let table = builtin::table();
+    let (name, root) = table.find(group, version, kind)?;
+    Some(Schema { arena: table.arena.clone(), root: *root, source: Source::Builtin(name.as_str().into()) })
 }
 
-/// The schema of a custom resource's version.
-pub fn custom(_openapi_v3_schema: Option<&Value>, _preserve_unknown: bool) -> Result<Schema, Vec<Cause>> {
-    Ok(Schema(Arc::new(())))
+/// The schema of a custom resource's version; without one, every field is kept and merged key by key.
+///
+/// Errors with every place where the schema is not structural.
+pub fn custom(openapi_v3_schema: Option<&Value>, preserve_unknown: bool) -> Result<Schema, Vec<Cause>> {
+    let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let declared = openapi_v3_schema.unwrap_or(&anything);
+    let mut reader = node::Reader::new(&builtin::table().metadata);
+    let root = reader.add(declared, preserve_unknown);
+    reader.change(root, |reader, node| {
+        node.embedded = true;
+        reader.embed(node, preserve_unknown);
+    });
+    Ok(Schema { arena: Arc::new(reader.finish()), root, source: Source::Custom(Arc::new(declared.clone())) })
 }
 
 /// Everything wrong with a CustomResourceDefinition.
@@ -46,6 +77,11 @@ pub fn check_crd(_crd: &Value) -> Vec<Cause> {
 }
 
 impl Schema {
+    /// Whether this is a kind every API server has.
+    pub(in crate::embedded) fn is_builtin(&self) -> bool {
+        matches!(self.source, Source::Builtin(_))
+    }
+
     /// Paths of fields the schema does not declare, as strict decoding names them.
     pub fn unknown_fields(&self, _value: &Value) -> Vec<String> {
         Vec::new()
