@@ -4,17 +4,18 @@
 //! Start with [`apply`] (server-side apply) and [`track`] (ownership after every other write).
 
 mod apply;
+mod json;
+pub(in crate::embedded) mod limits;
 mod merging;
 mod owners;
 mod path;
 mod set;
+mod strategic;
 mod typed;
 
-use serde_json::Value;
-
-use super::schema::Schema;
-
 pub use apply::{apply, track};
+pub use json::{json, merge};
+pub use strategic::strategic;
 
 /// Why a patch was refused; each variant is an HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,27 +32,6 @@ pub enum PatchError {
     /// 415: this kind of object does not take this kind of patch.
     #[error("{0}")]
     Unsupported(String),
-}
-
-/// Applies an RFC 6902 patch.
-pub fn json(target: &Value, operations: &Value) -> Result<Value, PatchError> {
-    let mut changed = target.clone();
-    let patch: json_patch::Patch =
-        serde_json::from_value(operations.clone()).map_err(|e| PatchError::Malformed(e.to_string()))?;
-    json_patch::patch(&mut changed, &patch).map_err(|e| PatchError::Unprocessable(e.to_string()))?;
-    Ok(changed)
-}
-
-/// Applies an RFC 7386 patch.
-pub fn merge(target: &Value, patch: &Value) -> Value {
-    let mut changed = target.clone();
-    json_patch::merge(&mut changed, patch);
-    changed
-}
-
-/// Applies a strategic merge patch, by the merge keys of the schema.
-pub fn strategic(target: &Value, patch: &Value, _schema: &Schema) -> Result<Value, PatchError> {
-    Ok(merge(target, patch))
 }
 
 /// Who writes, and as what.
