@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use serde_json::Value;
 
 /// Why a request to the cluster failed.
@@ -94,40 +95,39 @@ impl ClusterError {
     }
 }
 
-/// Replaces every value of a Secret that occurs in a text, in plain and in base64.
+/// Replaces every value that a request about a Secret carries, in plain and in base64, in a text of the server.
 ///
-/// Values under four characters are left: they would tear holes into ordinary words.
-/// Threat: CVE-2025-23216 (errors that echo the body).
-pub fn redact(text: &str, document: &Value) -> String {
-    if document["kind"] != "Secret" {
-        return text.to_owned();
-    }
-    let mut clean = text.to_owned();
-    for value in secret_values(document) {
-        clean = clean.replace(&value, "***");
-    }
-    clean
-}
-
-fn secret_values(document: &Value) -> Vec<String> {
-    use base64::Engine as _;
-    let engine = &base64::engine::general_purpose::STANDARD;
+/// `body` is the document or the patch that was sent. Values under four characters are left: they would tear holes into
+/// ordinary words. Threat: CVE-2025-23216 (errors that echo the body).
+pub fn redact(text: &str, body: &Value) -> String {
     let mut values = Vec::new();
-    for field in ["data", "stringData"] {
-        for (_, value) in document.get(field).and_then(Value::as_object).into_iter().flatten() {
-            let Some(value) = value.as_str() else {
-                values.push(value.to_string());
-                continue;
-            };
-            values.push(engine.encode(value));
-            values.extend(engine.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok()));
-            values.push(value.to_owned());
-        }
+    for value in texts(body) {
+        let engine = &base64::engine::general_purpose::STANDARD;
+        values.push(engine.encode(value));
+        values.extend(engine.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok()));
+        values.push(value.to_owned());
     }
     values.retain(|value| value.len() >= 4);
     // The longest first, so that no rest of a longer value survives the replacement of a shorter one.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    values
+    values.iter().fold(text.to_owned(), |clean, value| clean.replace(value, "***"))
+}
+
+/// The texts below `data` and `stringData` of a document, and below `value` of JSON patch operations.
+fn texts(body: &Value) -> Vec<&str> {
+    let operations = body.as_array().into_iter().flatten().filter_map(|operation| operation.get("value"));
+    let mut open: Vec<&Value> = ["data", "stringData"].iter().filter_map(|field| body.get(field)).collect();
+    open.extend(operations);
+    let mut found = Vec::new();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) => found.push(text.as_str()),
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => open.extend(fields.values()),
+            _ => {}
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -140,7 +140,8 @@ mod tests {
         let secret = json!({"kind": "Secret", "data": {"a": "Y2FuYXJ5LW9uZQ=="}, "stringData": {"b": "canary-two"}});
         let echoed = "bad: canary-one Y2FuYXJ5LW9uZQ== canary-two Y2FuYXJ5LXR3bw==";
         assert_eq!(redact(echoed, &secret), "bad: *** *** *** ***");
-        assert_eq!(redact("data: plain", &json!({"kind": "ConfigMap", "data": {"a": "plain"}})), "data: plain");
+        let patch = json!([{"op": "replace", "path": "/data/a", "value": "Y2FuYXJ5LW9uZQ=="}]);
+        assert_eq!(redact("bad: canary-one in replace", &patch), "bad: *** in replace");
     }
 
     #[test]

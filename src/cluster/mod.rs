@@ -8,11 +8,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::Value;
+use crate::base::Text;
 
-use crate::base::{Api, Id, Text};
-
+mod discovery;
 mod error;
+mod events;
+mod objects;
+mod watch;
+mod wire;
+
+pub(crate) use objects::Page;
+pub(crate) use watch::{Event, FLOOR, Watch};
+
+use discovery::Discovery;
 
 pub use error::{Cause, ClusterError, redact};
 
@@ -23,6 +31,7 @@ pub struct Cluster(Arc<Inside>);
 struct Inside {
     client: kube::Client,
     place: Place,
+    discovery: Discovery,
 }
 
 /// Which API server this is, for the header of every view.
@@ -138,7 +147,7 @@ impl Cluster {
 
     /// Goes through an existing client.
     pub fn over(client: kube::Client, place: Place) -> Self {
-        Cluster(Arc::new(Inside { client, place }))
+        Cluster(Arc::new(Inside { client, place, discovery: Discovery::default() }))
     }
 
     pub fn client(&self) -> kube::Client {
@@ -149,97 +158,7 @@ impl Cluster {
         &self.0.place
     }
 
-    /// Reads one object; `None` only when the server says that it is not there.
-    ///
-    /// Errors when the kind is not served (`NoKind`) or the server cannot answer: an error is never an absence.
-    pub async fn get(&self, id: &Id) -> Result<Option<Value>, ClusterError> {
-        let _ = id;
-        pending()
+    fn discovery(&self) -> &Discovery {
+        &self.0.discovery
     }
-
-    /// Reads one object in a given version of its API.
-    pub async fn get_as(&self, api: &Api, id: &Id) -> Result<Option<Value>, ClusterError> {
-        let _ = (api, id);
-        pending()
-    }
-
-    /// Lists objects in pages of 500; all namespaces when none is given.
-    pub async fn list(
-        &self,
-        api: &Api,
-        namespace: Option<&str>,
-        labels: Option<&str>,
-    ) -> Result<Vec<Value>, ClusterError> {
-        let _ = (api, namespace, labels);
-        pending()
-    }
-
-    /// Server-side apply of a whole document; answers the object as stored.
-    pub async fn apply(&self, document: &Value, how: &Apply<'_>) -> Result<Value, ClusterError> {
-        let _ = (document, how);
-        pending()
-    }
-
-    /// Creates an object; errors with `Exists` when it is there.
-    pub async fn create(&self, document: &Value, manager: &str, dry_run: bool) -> Result<Value, ClusterError> {
-        let _ = (document, manager, dry_run);
-        pending()
-    }
-
-    /// Replaces an object by a document that carries its resourceVersion.
-    pub async fn replace(&self, document: &Value, manager: &str, dry_run: bool) -> Result<Value, ClusterError> {
-        let _ = (document, manager, dry_run);
-        pending()
-    }
-
-    /// Merges a patch into an object, or into a subresource such as `status`.
-    pub async fn merge_patch(
-        &self,
-        id: &Id,
-        patch: &Value,
-        subresource: Option<&str>,
-        manager: &str,
-    ) -> Result<Value, ClusterError> {
-        let _ = (id, patch, subresource, manager);
-        pending()
-    }
-
-    /// Applies JSON patch operations to an object, or to a subresource.
-    pub async fn json_patch(
-        &self,
-        id: &Id,
-        operations: &Value,
-        subresource: Option<&str>,
-        manager: &str,
-    ) -> Result<Value, ClusterError> {
-        let _ = (id, operations, subresource, manager);
-        pending()
-    }
-
-    /// Asks for the deletion of an object; `false` when it was gone already.
-    pub async fn delete(
-        &self,
-        id: &Id,
-        propagation: Propagation,
-        precondition: &Precondition,
-    ) -> Result<bool, ClusterError> {
-        let _ = (id, propagation, precondition);
-        pending()
-    }
-
-    /// Where a kind is served, in that version or the preferred one; discovery is cached and refreshed on a miss.
-    pub async fn find_api(&self, group: &str, kind: &str, version: Option<&str>) -> Result<Option<Api>, ClusterError> {
-        let _ = (group, kind, version);
-        pending()
-    }
-
-    /// Emits a core/v1 Event about an object; a repeated one counts up instead.
-    pub async fn emit_event(&self, about: &Value, notice: &Notice<'_>) -> Result<(), ClusterError> {
-        let _ = (about, notice);
-        pending()
-    }
-}
-
-fn pending<T>() -> Result<T, ClusterError> {
-    Err(ClusterError::Other { what: "request".into(), code: 501, message: "not built yet".into() })
 }
