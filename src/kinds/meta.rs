@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
 /// Label that makes a change of a ConfigMap or Secret wake what refers to it.
 pub const WATCH_LABEL: &str = "reconcile.fluxcd.io/watch";
+/// Prefix of the annotations of an object that go into the metadata of its events.
+pub const EVENT_PREFIX: &str = "event.toolkit.fluxcd.io/";
 /// The finalizer of every Flux kind.
 pub const FINALIZER: &str = "finalizers.fluxcd.io";
 /// Set on CRDs so that their schemas are not run through post-build substitution.

@@ -14,20 +14,52 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::Condition;
+use crate::cluster::Cluster;
 use crate::kinds::Kind;
+use crate::store::Store;
 
 mod objects;
 mod options;
+mod queue;
 mod run;
+mod running;
+mod shell;
 mod summary;
+mod wakes;
 
 pub use options::Options;
+pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};
+pub use running::{Queue, Running};
 
 /// What every reconciler may use; cheap to clone.
 #[derive(Clone)]
 pub struct Context {
+    pub cluster: Cluster,
+    pub store: Store,
     pub options: Arc<Options>,
+}
+
+/// Starts every reconciler; they stop when the answer is dropped.
+pub fn start_all(cx: Context) -> Running {
+    Crew::default().start(cx)
+}
+
+/// The reconcilers to start, one per kind; `start_all` has the list that weir runs.
+#[derive(Default)]
+pub struct Crew(Vec<Arc<dyn shell::Worker>>);
+
+impl Crew {
+    /// Adds the reconciler of one more kind.
+    pub fn with(mut self, reconciler: impl Reconciler) -> Self {
+        self.0.push(Arc::new(shell::Shell(reconciler)));
+        self
+    }
+
+    /// Starts them on one queue.
+    pub fn start(self, cx: Context) -> Running {
+        running::start(cx, self.0)
+    }
 }
 
 /// A typed object that the shell can treat like any other: its kind, and where Flux keeps the shared fields.
@@ -35,7 +67,7 @@ pub trait Reconciled:
     kube::Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// The description of the kind.
-    fn kind() -> &'static Kind;
+    fn description() -> &'static Kind;
     /// The controller's name as Flux reports it, e.g. `kustomize-controller`.
     fn controller() -> &'static str;
     fn is_suspended(&self) -> bool;

@@ -5,7 +5,7 @@ use crate::base::Condition;
 use crate::kinds::{GitRepository, Kind, Kustomization, git_repository, kustomization};
 
 impl Reconciled for GitRepository {
-    fn kind() -> &'static Kind {
+    fn description() -> &'static Kind {
         &git_repository::KIND
     }
 
@@ -31,7 +31,7 @@ impl Reconciled for GitRepository {
 }
 
 impl Reconciled for Kustomization {
-    fn kind() -> &'static Kind {
+    fn description() -> &'static Kind {
         &kustomization::KIND
     }
 
