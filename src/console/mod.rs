@@ -1,1 +1,5 @@
-//! The terminal console: messages in, effects out, frames drawn from what the store holds.
+//! The console: messages in, effects out, and a frame that is a function of both.
+
+pub mod actions;
+pub mod keys;
+pub mod look;
