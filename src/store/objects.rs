@@ -117,8 +117,8 @@ impl Store {
 
     /// Takes documents in and answers how many were no objects; older versions than those kept are ignored.
     ///
-    /// For `watch.rs`, and for tests that need a picture without a cluster.
-    pub(crate) fn put(&self, documents: Vec<Value>) -> usize {
+    /// For `watch.rs`, and for tests and benches that need a picture without a cluster.
+    pub fn put(&self, documents: Vec<Value>) -> usize {
         let given = documents.len();
         let entries: Vec<_> = documents.into_iter().filter_map(entry).collect();
         let refused = given - entries.len();
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// Lets objects go.
-    pub(crate) fn remove(&self, ids: &[Id]) {
+    pub fn remove(&self, ids: &[Id]) {
         let mut gone = Vec::new();
         {
             let mut picture = self.write();
@@ -147,7 +147,7 @@ impl Store {
     }
 
     /// Sets how well a kind can be seen; readers hear of it when more than the time changed.
-    pub(crate) fn set_feed(&self, group: &str, kind: &str, feed: Feed) {
+    pub fn set_feed(&self, group: &str, kind: &str, feed: Feed) {
         let news = {
             let mut picture = self.write();
             let both_live = |old: &Feed| matches!((old, &feed), (Feed::Live { .. }, Feed::Live { .. }));
