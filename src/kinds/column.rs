@@ -21,7 +21,7 @@ pub type Cell = String;
 pub(super) const REVISION: Column =
     Column { name: "REVISION", doc: "what was last fetched or applied", wide: false, cell: revision };
 pub(super) const SUSPENDED: Column =
-    Column { name: "SUSPENDED", doc: "whether a person stopped it", wide: true, cell: suspended };
+    Column { name: "SUSPENDED", doc: "whether a person stopped it", wide: false, cell: suspended };
 pub(super) const READY: Column =
     Column { name: "READY", doc: "the Ready condition: True, False or Unknown", wide: false, cell: ready };
 pub(super) const MESSAGE: Column =
@@ -58,8 +58,11 @@ fn message(document: &Value) -> Cell {
     Condition::find(document, "Ready").map_or_else(|| "waiting to be reconciled".into(), |condition| condition.message)
 }
 
+/// Says `simulated` wherever no kubelet stands behind the word.
 fn status(document: &Value) -> Cell {
-    kstatus::health(document).state.word().into()
+    let health = kstatus::health(document);
+    let word = health.state.word();
+    if health.simulated { format!("{word} (simulated)") } else { word.into() }
 }
 
 /// The number of keys of a ConfigMap or Secret.
