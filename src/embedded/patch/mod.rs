@@ -16,6 +16,7 @@ mod typed;
 pub use apply::{apply, track};
 pub use json::{json, merge};
 pub use strategic::strategic;
+pub(in crate::embedded) use typed::equal;
 
 /// Why a patch was refused; each variant is an HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

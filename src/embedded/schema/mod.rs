@@ -7,12 +7,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 mod builtin;
+mod cause;
+mod fields;
+mod formats;
 #[cfg(test)]
 mod generate;
 pub(in crate::embedded) mod node;
 mod rules;
+mod validate;
 
 use node::{Arena, NodeId};
+
+pub use cause::Cause;
 
 /// The schema of one kind; cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,15 +33,6 @@ pub struct Schema {
 enum Source {
     Builtin(Arc<str>),
     Custom(Arc<Value>),
-}
-
-/// One thing wrong with a value, as it goes into `status.details.causes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// `FieldValueRequired`, `FieldValueInvalid`, `FieldValueTypeInvalid`, …
-    pub reason: String,
-    pub field: String,
-    pub message: String,
 }
 
 /// One kind that an OpenAPI document shall describe.
@@ -63,11 +60,7 @@ pub fn custom(openapi_v3_schema: Option<&Value>, preserve_unknown: bool) -> Resu
     let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let declared = openapi_v3_schema.unwrap_or(&anything);
     let mut reader = node::Reader::new(&builtin::table().metadata);
-    let root = reader.add(declared, preserve_unknown);
-    reader.change(root, |reader, node| {
-        node.embedded = true;
-        reader.embed(node, preserve_unknown);
-    });
+    let root = reader.custom(declared, preserve_unknown);
     Ok(Schema { arena: Arc::new(reader.finish()), root, source: Source::Custom(Arc::new(declared.clone())) })
 }
 
@@ -80,22 +73,6 @@ impl Schema {
     /// Whether this is a kind every API server has.
     pub(in crate::embedded) fn is_builtin(&self) -> bool {
         matches!(self.source, Source::Builtin(_))
-    }
-
-    /// Paths of fields the schema does not declare, as strict decoding names them.
-    pub fn unknown_fields(&self, _value: &Value) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Drops what the schema does not declare.
-    pub fn prune(&self, _value: &mut Value) {}
-
-    /// Fills in defaults.
-    pub fn default(&self, _value: &mut Value) {}
-
-    /// Everything wrong with a value; what was already wrong in `old` and did not change is let pass.
-    pub fn validate(&self, _new: &Value, _old: Option<&Value>) -> Vec<Cause> {
-        Vec::new()
     }
 
     /// The schema as an OpenAPI v3 object.

@@ -86,6 +86,8 @@ pub struct Node {
     pub nullable: bool,
     pub preserve: bool,
     pub embedded: bool,
+    /// What is not declared is dropped; built-in objects without declared fields hold anything.
+    pub prunes: bool,
     pub default: Option<Value>,
     pub checks: Option<Box<Checks>>,
 }
@@ -147,6 +149,7 @@ impl Node {
             nullable: false,
             preserve: false,
             embedded: false,
+            prunes: false,
             default: None,
             checks: None,
         }
@@ -159,6 +162,8 @@ pub struct Reader<'a> {
     /// What `$ref` may name.
     types: &'a Map<String, Value>,
     named: HashMap<String, NodeId>,
+    /// Custom resources: an object that declares nothing drops everything.
+    custom: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -171,7 +176,17 @@ impl<'a> Reader<'a> {
         atomic.element = Some(ATOMIC);
         atomic.items = Some(ATOMIC);
         atomic.atomic = true;
-        Reader { nodes: vec![deduced, atomic], types, named: HashMap::new() }
+        Reader { nodes: vec![deduced, atomic], types, named: HashMap::new(), custom: false }
+    }
+
+    /// Reads a custom resource's schema as a root: with the head of every object.
+    pub fn custom(&mut self, schema: &Value, preserve: bool) -> NodeId {
+        self.custom = true;
+        let mut root = self.read(schema, preserve);
+        root.embedded = true;
+        root.preserve |= preserve;
+        self.embed(&mut root, preserve);
+        self.push(root)
     }
 
     /// The arena of everything read.
@@ -187,6 +202,7 @@ impl<'a> Reader<'a> {
         let id = self.nodes.len() as NodeId;
         self.nodes.push(Node::of(Shape::Any));
         self.named.insert(name.to_string(), id);
+        let custom = std::mem::replace(&mut self.custom, false);
         let mut node = match (name.rsplit('.').next(), self.types.get(name)) {
             (Some("Quantity"), _) => Node::of(Shape::Quantity),
             (Some("IntOrString"), _) => self.free(Shape::IntOrString),
@@ -197,6 +213,7 @@ impl<'a> Reader<'a> {
         if name.ends_with(".v1.JSON") || name.ends_with(".FieldsV1") {
             node.additional = Additional::Free;
         }
+        self.custom = custom;
         self.nodes[id as usize] = node;
         id
     }
@@ -273,6 +290,8 @@ impl<'a> Reader<'a> {
             Value::Object(_) => Additional::Of(self.add(&schema["additionalProperties"], preserve)),
             _ => Additional::Undeclared,
         };
+        let is_empty = node.fields.is_empty() && node.additional == Additional::Undeclared;
+        node.prunes = if self.custom { !node.preserve } else { node.shape == Shape::Object && !is_empty };
         node.element = match node.additional {
             Additional::Of(id) => Some(id),
             Additional::Free => Some(DEDUCED),
@@ -282,7 +301,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Declares the head every whole object has, with the metadata of built-in objects.
-    pub fn embed(&mut self, node: &mut Node, preserve: bool) {
+    fn embed(&mut self, node: &mut Node, preserve: bool) {
         let text = serde_json::json!({"type": "string"});
         for name in ["apiVersion", "kind"] {
             let id = self.add(&text, preserve);
@@ -291,13 +310,6 @@ impl<'a> Reader<'a> {
         }
         let id = self.named("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
         node.fields.insert("metadata".into(), Field { node: id, default: None, strategy: Strategy::default() });
-    }
-
-    /// Replaces a node that was read; used for roots.
-    pub fn change(&mut self, id: NodeId, change: impl FnOnce(&mut Self, &mut Node)) {
-        let mut node = self.nodes[id as usize].clone();
-        change(self, &mut node);
-        self.nodes[id as usize] = node;
     }
 
     fn read_checks(&mut self, schema: &Value) -> Option<Checks> {
