@@ -1,3 +1,4 @@
 //! The one test binary: the law of the house, then the rooms from the outside.
 
 mod house;
+mod rooms;

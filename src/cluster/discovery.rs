@@ -3,7 +3,7 @@
 //! The unaggregated shape is used, because every server and proxy has it. Start with [`Cluster::find_api`].
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
@@ -34,6 +34,17 @@ impl Group {
 #[derive(Default)]
 pub(super) struct Discovery(Mutex<HashMap<String, Group>>);
 
+impl Discovery {
+    /// What was learned of a group turned out to be wrong.
+    pub(super) fn forget(&self, group: &str) {
+        self.groups().remove(group);
+    }
+
+    fn groups(&self) -> MutexGuard<'_, HashMap<String, Group>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Cluster {
     /// Where a kind is served, in that version or the best one: weir's own if served, else the server's preferred.
     ///
@@ -48,13 +59,13 @@ impl Cluster {
             Some(_) => group.find(kind, version),
             None => own.and_then(|own| group.find(kind, Some(own))).or_else(|| group.find(kind, None)),
         };
-        let cached = self.discovery().0.lock().unwrap_or_else(PoisonError::into_inner).get(group).and_then(find);
+        let cached = self.discovery().groups().get(group).and_then(find);
         if cached.is_some() {
             return Ok(cached);
         }
         let fresh = self.group(group).await?;
         let found = find(&fresh);
-        self.discovery().0.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned(), fresh);
+        self.discovery().groups().insert(group.to_owned(), fresh);
         Ok(found)
     }
 
@@ -76,7 +87,7 @@ impl Cluster {
             kinds.sort_unstable();
             kinds.dedup();
             served.extend(kinds.iter().filter_map(|kind| group.find(kind, None)));
-            self.discovery().0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, group);
+            self.discovery().groups().insert(name, group);
         }
         Ok(served)
     }

@@ -17,7 +17,6 @@ mod objects;
 mod watch;
 mod wire;
 
-pub(crate) use objects::Page;
 pub(crate) use watch::{Event, FLOOR, Watch};
 
 use discovery::Discovery;

@@ -37,6 +37,8 @@ pub(super) struct Call<'a> {
     /// Kind and name asked for, to tell an absent object from an absent kind.
     name: String,
     secret: bool,
+    /// The API group whose discovery is stale when the kind is not there.
+    group: Option<String>,
     deadline: Duration,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Call<'a> {
             what: path.trim_start_matches('/').into(),
             name: String::new(),
             secret: false,
+            group: None,
             deadline: DEADLINE,
         }
     }
@@ -62,7 +65,7 @@ impl<'a> Call<'a> {
             Some(namespace) => format!("{} in {namespace}", api.plural),
             None => api.plural.clone(),
         };
-        Call { what, secret: is_secret(api), ..Call::path(&collection(api, namespace)) }
+        Call { what, secret: is_secret(api), group: Some(api.group.clone()), ..Call::path(&collection(api, namespace)) }
     }
 
     /// A request to one object, or to a subresource of it.
@@ -73,7 +76,8 @@ impl<'a> Call<'a> {
             path.push('/');
             path.push_str(subresource);
         }
-        Call { what: id.to_string(), name: id.name.to_string(), secret: is_secret(api), ..Call::path(&path) }
+        let (what, name, group) = (id.to_string(), id.name.to_string(), Some(api.group.clone()));
+        Call { what, name, secret: is_secret(api), group, ..Call::path(&path) }
     }
 
     pub(super) fn method(self, method: Method) -> Self {
@@ -219,7 +223,11 @@ impl Cluster {
             return Ok(body);
         }
         let bytes = Limited::new(body, REFUSAL_BYTES).collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
-        Err(call.refusal(parts.status, &parts.headers, &bytes))
+        let refusal = call.refusal(parts.status, &parts.headers, &bytes);
+        if let (ClusterError::NoKind { .. }, Some(group)) = (&refusal, &call.group) {
+            self.discovery().forget(group);
+        }
+        Err(refusal)
     }
 }
 

@@ -110,6 +110,18 @@ impl Store {
             .collect()
     }
 
+    /// Waits until no feed is loading: what is absent then is absent, or its feed says why. Give it a deadline.
+    pub async fn loaded(&self) {
+        let news = self.subscribe();
+        loop {
+            let feeds = self.feeds();
+            if !feeds.is_empty() && feeds.iter().all(|line| line.feed != Feed::Loading) {
+                return;
+            }
+            news.next().await;
+        }
+    }
+
     /// A set of what changes from now on.
     pub fn subscribe(&self) -> Subscription {
         self.0.readers.subscribe()

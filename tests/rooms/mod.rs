@@ -1,0 +1,4 @@
+//! The rooms from the outside, through their public doors.
+
+mod scripted;
+mod watch;
