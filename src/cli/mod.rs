@@ -8,12 +8,25 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod ask;
 mod completion;
 mod create;
+mod delete;
+mod describe;
+mod edit;
 mod error;
+mod events;
+mod export;
+mod get;
 mod global;
 mod output;
+mod pick;
+mod reconcile;
+mod resume;
+mod select;
 mod session;
+mod suspend;
+mod tree;
 mod version;
 
 pub use error::{CliError, Fault};
@@ -34,8 +47,28 @@ pub struct Weir {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show objects in tables, or as json or yaml
+    Get(get::Args),
+    /// Show all about one object
+    Describe(describe::Args),
+    /// Show sources, what is built from them and what that applied
+    Tree(tree::Args),
+    /// Show what controllers said lately
+    Events(events::Args),
+    /// Reconcile now, and wait for what comes of it
+    Reconcile(reconcile::Args),
+    /// Stop reconciling until resumed
+    Suspend(suspend::Args),
+    /// Reconcile again after a suspend
+    Resume(resume::Args),
+    /// Edit an object in your editor, with a check and a diff before it is sent
+    Edit(edit::Args),
+    /// Delete objects and what they own
+    Delete(delete::Args),
     /// Create or change an object, or print it with --export
     Create(create::Args),
+    /// Print objects as YAML for a Git repository
+    Export(export::Args),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -85,7 +118,17 @@ fn start(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
 async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
     match command {
         None => Err(CliError::user("the console is not there yet", "name a command; `weir --help` lists them")),
+        Some(Command::Get(args)) => get::run(cx, args).await,
+        Some(Command::Describe(args)) => describe::run(cx, args).await,
+        Some(Command::Tree(args)) => tree::run(cx, args).await,
+        Some(Command::Events(args)) => events::run(cx, args).await,
+        Some(Command::Reconcile(args)) => reconcile::run(cx, args).await,
+        Some(Command::Suspend(args)) => suspend::run(cx, args).await,
+        Some(Command::Resume(args)) => resume::run(cx, args).await,
+        Some(Command::Edit(args)) => edit::run(cx, args).await,
+        Some(Command::Delete(args)) => delete::run(cx, args).await,
         Some(Command::Create(args)) => create::run(cx, args).await,
+        Some(Command::Export(args)) => export::run(cx, args).await,
         Some(Command::Version(args)) => version::run(cx, &args),
         Some(Command::Completion(args)) => completion::run(cx, &args),
     }

@@ -131,6 +131,11 @@ impl Output {
         self.write(&format!("{}\n", Text::new(line)))
     }
 
+    /// Prints one line that is clean already and may be tinted.
+    pub fn painted(&self, line: &str) -> Result<(), CliError> {
+        self.write(&format!("{line}\n"))
+    }
+
     /// Prints a table.
     pub fn table(&self, table: &Table) -> Result<(), CliError> {
         self.write(&table.render(self.stdout_color))

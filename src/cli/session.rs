@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::{CliError, Cx};
-use crate::base::format_duration;
+use crate::base::{Stamp, format_duration};
 use crate::cluster::Cluster;
 use crate::store::watch::{self, Scope, Watching};
 use crate::store::{Activity, Feed, Store};
@@ -74,4 +74,9 @@ impl Session {
     pub async fn close(self) {
         self.watching.stop().await;
     }
+}
+
+/// The time, for ages.
+pub fn now() -> Stamp {
+    Stamp(jiff::Timestamp::now().as_second())
 }

@@ -1,0 +1,105 @@
+//! `weir tree`: sources, what is built from them, and what that applied; all of it, or below one object.
+
+use serde_json::{Value, json};
+
+use super::pick::object;
+use super::session::Session;
+use super::{CliError, Cx};
+use crate::base::yaml;
+use crate::kinds::{self, Tie};
+use crate::store::forest;
+use crate::verbs::{self, Answer, Query, TreeNode};
+
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Kind and name, e.g. ks apps; everything when absent
+    #[arg(value_name = "KIND")]
+    words: Vec<String>,
+    /// Only what is reconciled, not the objects that it applied
+    #[arg(long)]
+    compact: bool,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORM")]
+    output: Option<Form>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Form {
+    Json,
+    Yaml,
+}
+
+pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
+    let session = Session::open(cx).await?;
+    let roots = match args.words.is_empty() {
+        true => forest::roots(&session.desk.store),
+        false => vec![object(&session.desk.cluster, &args.words, &cx.global.namespace()).await?],
+    };
+    let mut nodes = Vec::new();
+    for id in roots {
+        if let Answer::Tree(node) = session.within(cx, verbs::fetch(&session.desk, Query::Tree(id))).await? {
+            nodes.push(node);
+        }
+    }
+    session.close().await;
+    if nodes.is_empty() {
+        cx.output.failure("there is nothing to show: no source and no Kustomization was found");
+        cx.output.more("make one with `weir create source git`, or look at `weir demo`");
+    }
+    let values = || Value::Array(nodes.iter().map(|node| value(node, args.compact)).collect());
+    match args.output {
+        Some(Form::Json) => cx.output.data(&format!("{:#}\n", values())),
+        Some(Form::Yaml) => cx.output.data(&yaml::write(&values())),
+        None => nodes.iter().try_for_each(|node| print(cx, node, "", "", args.compact)),
+    }
+}
+
+/// One node with the lines that lead to it, then its children. The depth is that of the picture, which `verbs` bounds.
+fn print(cx: &Cx, node: &TreeNode, first: &str, rest: &str, compact: bool) -> Result<(), CliError> {
+    let (word, message) = match &node.health {
+        Some(health) => {
+            let simulated = if health.simulated { " (simulated)" } else { "" };
+            let shown = format!("{} {}{simulated}", health.state.sign(), health.state.word());
+            let troubled = health.state != crate::base::State::Ready;
+            let message = if troubled { health.message.lines().next().unwrap_or_default() } else { "" };
+            (cx.output.tint(health.state, &shown), crate::base::Text::new(message).into_string())
+        }
+        None => (cx.output.tint(crate::base::State::Unknown, "? not found"), String::new()),
+    };
+    let arrow = if node.link { "→ " } else { "" };
+    let parts = [format!("{first}{arrow}{}", node.id), word, node.revision.to_string(), message];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    cx.output.painted(&parts.join("  "))?;
+    let children: Vec<&TreeNode> = node.children.iter().filter(|child| shown(child, compact)).collect();
+    for (number, child) in children.iter().enumerate() {
+        let last = number + 1 == children.len();
+        let (branch, below) = if last { ("└── ", "    ") } else { ("├── ", "│   ") };
+        print(cx, child, &format!("{rest}{branch}"), &format!("{rest}{below}"), compact)?;
+    }
+    Ok(())
+}
+
+fn shown(node: &TreeNode, compact: bool) -> bool {
+    !compact || kinds::of_id(&node.id).is_custom()
+}
+
+fn value(node: &TreeNode, compact: bool) -> Value {
+    let children: Vec<Value> =
+        node.children.iter().filter(|child| shown(child, compact)).map(|child| value(child, compact)).collect();
+    let tie = node.tie.map(|tie| match tie {
+        Tie::Source => "source",
+        Tie::DependsOn => "dependsOn",
+        Tie::Owns => "owns",
+        Tie::Uses => "uses",
+        Tie::Notifies => "notifies",
+    });
+    json!({
+        "group": &*node.id.group, "kind": &*node.id.kind, "namespace": &*node.id.namespace, "name": &*node.id.name,
+        "tie": tie, "link": node.link, "revision": node.revision.as_str(),
+        "state": node.health.as_ref().map(|health| health.state.word()),
+        "reason": node.health.as_ref().map(|health| health.reason.as_str()),
+        "message": node.health.as_ref().map(|health| health.message.as_str()),
+        "simulated": node.health.as_ref().is_some_and(|health| health.simulated),
+        "children": children,
+    })
+}
