@@ -1,4 +1,5 @@
 //! The one test binary: the law of the house, then the rooms from the outside.
 
+mod embedded;
 mod house;
 mod rooms;

@@ -1,4 +1,154 @@
-//! The Kubernetes API inside the binary. Knows nothing of Flux and is reached only through the wire.
+//! The Kubernetes API inside the binary: durable, faithful where clients look, and honest where it is not a cluster.
+//!
+//! Knows nothing of Flux and is reached only through the wire: in process by [`Embedded::client`], on loopback by
+//! [`Embedded::serve`]. Objects are JSON; every write runs in one writer, every read is a snapshot, every watch a cursor
+//! into one log. What is not here answers 404, 405 or 501 with a sentence, never a silent success.
+//!
+//! Left out, and said so: pods that run, admission and conversion webhooks, aggregated APIs, RBAC enforcement
+//! (identities are accepted and recorded), exec, port-forward, logs, protobuf answers.
+//!
+//! Start here, then `route.rs` (from a path to what answers it), `write.rs` (what a write does), `store.rs`, `watch.rs`.
 
+mod admit;
+mod answer;
+mod catalog;
+mod collect;
+mod columns;
+mod definitions;
+mod delete;
+mod dial;
+mod discovery;
+mod file;
+mod history;
+mod jsonpath;
+mod kinds;
+mod metadata;
+mod object;
 pub mod patch;
+mod read;
+mod registry;
+mod request;
+mod review;
+mod route;
+mod scale;
 pub mod schema;
+mod select;
+mod service;
+mod status;
+mod store;
+mod table;
+mod view;
+mod watch;
+mod write;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub use dial::{Asked, Dial, Effect, Fault};
+pub use file::OpenError;
+pub use service::Api;
+use store::Store;
+
+/// The version the API says it is.
+pub const VERSION: &str = "v1.37.0+weir";
+
+/// How an embedded API is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it is kept; in memory when `None`.
+    pub data: Option<PathBuf>,
+    /// Make workloads ready by simulation.
+    pub simulate: bool,
+    pub now: fn() -> Timestamp,
+    /// How many changes are kept for watches and pages; who falls behind further lists again.
+    pub history: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { data: None, simulate: true, now: Timestamp::now, history: store::HISTORY }
+    }
+}
+
+/// What everything in this room shares.
+pub(crate) struct Core {
+    store: Store,
+    dial: Dial,
+    now: fn() -> Timestamp,
+    closing: CancellationToken,
+}
+
+impl Core {
+    /// The time, as objects carry it.
+    fn stamp(&self) -> String {
+        (self.now)().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
+/// Ends what was started when the last handle is dropped.
+struct Owner {
+    core: Arc<Core>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.core.closing.cancel();
+    }
+}
+
+/// An open embedded API; clones are handles to the same one.
+#[derive(Clone)]
+pub struct Embedded {
+    core: Arc<Core>,
+    owner: Arc<Owner>,
+}
+
+impl Embedded {
+    /// Opens the API, and makes its store when there is none.
+    ///
+    /// Errors when another process has the store, or it cannot be read; the message says what to do.
+    pub async fn open(options: Options) -> Result<Embedded, OpenError> {
+        let store = match options.data {
+            None => Store::in_memory(options.history),
+            Some(dir) => {
+                let opened = tokio::task::spawn_blocking(move || file::File::open(&dir)).await;
+                let (file, objects, revision) = opened.unwrap_or_else(|panic| {
+                    let why = panic.to_string();
+                    Err(OpenError::Corrupt { path: PathBuf::new(), why })
+                })?;
+                Store::on_file(file, objects, revision, options.history)
+            }
+        };
+        let core = Arc::new(Core { store, dial: Dial::default(), now: options.now, closing: CancellationToken::new() });
+        collect::first_namespaces(&core).await;
+        tokio::spawn(collect::run(core.clone()));
+        let owner = Arc::new(Owner { core: core.clone() });
+        Ok(Embedded { core, owner })
+    }
+
+    /// A client in this process; its default namespace is `default`.
+    pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.service(), "default")
+    }
+
+    /// The API as a service, for whoever wants to speak to it without a socket.
+    pub fn service(&self) -> Api {
+        Api { core: self.core.clone(), _owner: self.owner.clone() }
+    }
+
+    /// Hands for tests.
+    pub fn dial(&self) -> &Dial {
+        &self.core.dial
+    }
+
+    /// Ends all watches, and returns when everything accepted is durable and the store is closed.
+    pub async fn close(self) {
+        self.core.closing.cancel();
+        let core = self.core.clone();
+        // Joining the writer blocks, and must not block a runtime's thread.
+        let _ = tokio::task::spawn_blocking(move || core.store.close()).await;
+    }
+}
