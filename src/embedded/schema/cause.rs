@@ -31,6 +31,11 @@ impl Cause {
         Cause::new("FieldValueInvalid", field, with(&format!("Invalid value: {value}"), detail))
     }
 
+    /// A value that is not right and too big to show.
+    pub fn invalid_unshown(field: &str, detail: &str) -> Self {
+        Cause::new("FieldValueInvalid", field, with("Invalid value", detail))
+    }
+
     /// A value of another type.
     pub fn mistyped(field: &str, value: &Value, detail: &str) -> Self {
         Cause::new("FieldValueTypeInvalid", field, with(&format!("Invalid value: {value}"), detail))

@@ -12,6 +12,7 @@ mod fields;
 mod formats;
 #[cfg(test)]
 mod generate;
+mod library;
 pub(in crate::embedded) mod node;
 mod rules;
 mod validate;

@@ -8,8 +8,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::node::{Additional, Arena, Checks, List, Node, NodeId, Shape};
-use super::{Cause, Schema, formats};
+use super::{Cause, Schema, formats, rules};
 use crate::embedded::patch::{equal, limits};
+
+/// What makes running rules pointless.
+const BLOCKING: [&str; 4] = ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"];
+
+const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
 impl Schema {
     /// Everything wrong with a value; what was already wrong in `old` and did not change is let pass.
@@ -30,6 +35,12 @@ impl Schema {
         let doubled = doubles(new);
         if !doubled.is_empty() && old.is_none_or(|old| doubles(old).is_empty()) {
             causes.extend(doubled);
+        }
+        let blocks = |cause: &Cause| BLOCKING.contains(&cause.reason.as_str());
+        if !causes.iter().any(blocks) {
+            causes.extend(rules::run(&self.arena, self.root, new, old));
+        } else if rules::any(&self.arena, self.root) {
+            causes.push(Cause::invalid("", &Value::Null, UNCHECKED));
         }
         causes
     }
