@@ -12,6 +12,7 @@ mod ask;
 mod completion;
 mod create;
 mod delete;
+pub mod demo;
 mod describe;
 mod edit;
 mod error;
