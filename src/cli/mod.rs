@@ -8,18 +8,22 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod apply;
 mod ask;
 mod completion;
 mod create;
 mod delete;
-pub mod demo;
+mod demo;
 mod describe;
+mod documents;
 mod edit;
 mod error;
 mod events;
 mod export;
 mod get;
 mod global;
+mod log;
+mod logs;
 mod output;
 mod pick;
 mod reconcile;
@@ -56,6 +60,8 @@ enum Command {
     Tree(tree::Args),
     /// Show what controllers said lately
     Events(events::Args),
+    /// Show weir's own log, by object
+    Logs(logs::Args),
     /// Reconcile now, and wait for what comes of it
     Reconcile(reconcile::Args),
     /// Stop reconciling until resumed
@@ -66,6 +72,8 @@ enum Command {
     Edit(edit::Args),
     /// Delete objects and what they own
     Delete(delete::Args),
+    /// Apply documents from files; older API versions are converted, typos are found
+    Apply(apply::Args),
     /// Create or change an object, or print it with --export
     Create(create::Args),
     /// Print objects as YAML for a Git repository
@@ -123,6 +131,8 @@ async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,
         Some(Command::Events(args)) => events::run(cx, args).await,
+        Some(Command::Logs(args)) => logs::run(cx, args).await,
+        Some(Command::Apply(args)) => apply::run(cx, args).await,
         Some(Command::Reconcile(args)) => reconcile::run(cx, args).await,
         Some(Command::Suspend(args)) => suspend::run(cx, args).await,
         Some(Command::Resume(args)) => resume::run(cx, args).await,

@@ -186,7 +186,8 @@ async fn flux(cluster: &Cluster, group: &str, kind: &str) -> Result<Api, CliErro
     })
 }
 
-fn unknown(word: &str, served: &[Api]) -> CliError {
+/// The error for a word that is no kind, with the nearest one that is.
+pub fn unknown(word: &str, served: &[Api]) -> CliError {
     let mut words: Vec<String> = Vec::new();
     for kind in kinds::ALL {
         words.extend(kind.short_names.iter().map(|name| (*name).to_owned()));
