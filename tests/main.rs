@@ -2,4 +2,5 @@
 
 mod embedded;
 mod house;
+mod outside;
 mod rooms;

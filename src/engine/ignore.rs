@@ -279,6 +279,12 @@ mod tests {
     }
 
     #[test]
+    fn an_included_directory_includes_all_beneath_it() {
+        // Here git would still exclude the files by the first pattern; Flux lets the directory's pattern speak for them.
+        assert_eq!(kept("a d/a", Some("*\n!*/\n")), "d/a");
+    }
+
+    #[test]
     fn ignore_files_hold_beneath_their_directory_and_the_spec_is_last() {
         let mut files = tree("a.txt sub/a.txt sub/deep/a.txt sub/deep/b.txt");
         files.insert("sub/.sourceignore", *b"a.txt\n").unwrap();

@@ -1,1 +1,5 @@
 //! Beyond the cluster: git, http, artifact files. Knows no kind.
+
+pub mod egress;
+pub mod git;
+pub mod http;

@@ -147,7 +147,7 @@ fn unpack_tar(reader: &mut impl Read, options: &Unpack) -> Result<FileTree, Arch
         return Err(ArchiveError::Form("its last member only describes a member that is missing"));
     }
     // One end block was read; what remains may be the second one and padding, all zeros.
-    let mut rest = archive.into_inner();
+    let rest = archive.into_inner();
     let mut buffer = [0; 8192];
     loop {
         match rest.read(&mut buffer)? {

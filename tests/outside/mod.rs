@@ -1,0 +1,7 @@
+//! The world outside a cluster, spoken to over its real protocols on loopback.
+
+mod git;
+mod hostile;
+mod ignore;
+mod servers;
+mod ssh;
