@@ -8,6 +8,7 @@ use serde_json::Value;
 
 mod builtin;
 mod cause;
+mod definition;
 mod fields;
 mod formats;
 #[cfg(test)]
@@ -15,11 +16,14 @@ mod generate;
 mod library;
 pub(in crate::embedded) mod node;
 mod rules;
+mod structural;
 mod validate;
 
 use node::{Arena, NodeId};
 
 pub use cause::Cause;
+pub use definition::check_crd;
+pub use structural::unrecognized_formats;
 
 /// The schema of one kind; cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,14 +64,15 @@ pub fn builtin(group: &str, version: &str, kind: &str) -> Option<Schema> {
 pub fn custom(openapi_v3_schema: Option<&Value>, preserve_unknown: bool) -> Result<Schema, Vec<Cause>> {
     let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let declared = openapi_v3_schema.unwrap_or(&anything);
+    if let Some(schema) = openapi_v3_schema {
+        let causes = structural::check(schema, "spec.validation.openAPIV3Schema");
+        if !causes.is_empty() {
+            return Err(causes);
+        }
+    }
     let mut reader = node::Reader::new(&builtin::table().metadata);
     let root = reader.custom(declared, preserve_unknown);
     Ok(Schema { arena: Arc::new(reader.finish()), root, source: Source::Custom(Arc::new(declared.clone())) })
-}
-
-/// Everything wrong with a CustomResourceDefinition.
-pub fn check_crd(_crd: &Value) -> Vec<Cause> {
-    Vec::new()
 }
 
 impl Schema {

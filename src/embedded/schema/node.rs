@@ -231,6 +231,12 @@ impl<'a> Reader<'a> {
         self.push(node)
     }
 
+    /// Reads a part of a custom resource's schema.
+    pub fn own(&mut self, schema: &Value) -> NodeId {
+        self.custom = true;
+        self.add(schema, false)
+    }
+
     fn push(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         (self.nodes.len() - 1) as NodeId

@@ -458,7 +458,7 @@ mod tests {
         assert!(causes(optional.clone(), json!(1), None).is_empty());
         assert_eq!(causes(optional, json!(1), Some(json!(2))).len(), 1);
         let keyed = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"],
-            "items": {"type": "object", "properties": {"n": {"type": "string"}, "v": {"type": "integer",
+            "items": {"type": "object", "required": ["n"], "properties": {"n": {"type": "string"}, "v": {"type": "integer",
                 "x-kubernetes-validations": [{"rule": "self >= oldSelf"}]}}}});
         let found = causes(keyed, json!([{"n": "b", "v": 1}, {"n": "a", "v": 1}]), Some(json!([{"n": "a", "v": 2}])));
         assert_eq!(found.len(), 1);

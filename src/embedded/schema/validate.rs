@@ -56,6 +56,11 @@ impl Schema {
     }
 }
 
+/// Everything wrong with a value by itself; paths start at the value.
+pub fn value(arena: &Arena, id: NodeId, value: &Value) -> Vec<Cause> {
+    checked(arena, id, value, None, "").causes
+}
+
 /// What a check found; the count of matches picks the alternative that fits best.
 #[derive(Default)]
 struct Outcome {
@@ -687,7 +692,7 @@ mod tests {
     fn doubled_items_are_named() {
         let list = |kind: &str| {
             json!({"type": "object", "properties": {"l": {"type": "array", "x-kubernetes-list-type": kind,
-            "x-kubernetes-list-map-keys": ["n"], "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}})
+            "x-kubernetes-list-map-keys": ["n"], "items": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}, "v": {"type": "integer"}}}}}})
         };
         let found = one(list("map"), json!({"l": [{"n": 1, "v": 1}, {"n": 2}, {"n": 1}, {"n": 1}]}));
         assert_eq!(found, ("FieldValueDuplicate".into(), "spec.l[2]".into(), "Duplicate value: {\"n\":1}".into()));
@@ -700,7 +705,7 @@ mod tests {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
             "a": {"type": "string", "maxLength": 1}, "b": {"type": "string"},
             "l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"], "items":
-                {"type": "object", "properties": {"n": {"type": "string"}, "v": {"type": "integer", "maximum": 1}}}}}}}});
+                {"type": "object", "required": ["n"], "properties": {"n": {"type": "string"}, "v": {"type": "integer", "maximum": 1}}}}}}}});
         let schema = custom(Some(&schema), false).unwrap();
         let old = json!({"spec": {"a": "too long", "b": "1", "l": [{"n": "x", "v": 5}]}});
         let changed = json!({"spec": {"a": "too long", "b": "2", "l": [{"n": "y"}, {"n": "x", "v": 5}]}});
