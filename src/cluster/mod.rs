@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use crate::base::Text;
 
+mod connect;
 mod discovery;
 mod error;
 mod events;
 mod objects;
+mod plugin;
 mod watch;
 mod wire;
 
@@ -137,13 +139,6 @@ pub struct Notice<'a> {
 }
 
 impl Cluster {
-    /// Opens the way to a target.
-    ///
-    /// Errors when there is no such context, the credentials cannot be had, or the server does not answer.
-    pub async fn connect(_target: &Target) -> Result<Connected, ConnectError> {
-        Err(ConnectError { message: "not built yet".into(), hint: String::new() })
-    }
-
     /// Goes through an existing client.
     pub fn over(client: kube::Client, place: Place) -> Self {
         Cluster(Arc::new(Inside { client, place, discovery: Discovery::default() }))
