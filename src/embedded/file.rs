@@ -49,7 +49,7 @@ pub struct File {
     revision: u64,
     /// Why nothing is written any more.
     broken: Option<String>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Everything that was in a file.
@@ -74,11 +74,7 @@ impl File {
         let database = open_database(&path, &sync_failed)?;
         let (content, revision) = read(&database, &path)?;
         let (undo, broken) = (Vec::new(), None);
-        Ok((
-            File { path, database: Some(database), sync_failed, undo, revision, broken, _lock: lock },
-            content,
-            revision,
-        ))
+        Ok((File { path, database: Some(database), sync_failed, undo, revision, broken, lock }, content, revision))
     }
 
     /// Writes changes and syncs them.
@@ -135,7 +131,7 @@ impl File {
 
     /// Tells others who hold the lock where this one can be reached.
     pub fn lock_note(&self) -> io::Result<fs::File> {
-        self._lock.file.try_clone()
+        self.lock.file.try_clone()
     }
 }
 
@@ -208,7 +204,10 @@ fn open_database(path: &Path, sync_failed: &Arc<AtomicBool>) -> Result<Database,
     }));
     match opened {
         Ok(Ok(database)) => Ok(database),
-        Ok(Err(redb::DatabaseError::Storage(StorageError::Io(source)))) => Err(at(source)),
+        Ok(Err(redb::DatabaseError::Storage(StorageError::Io(source)))) => match source.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Err(corrupt(source.to_string())),
+            _ => Err(at(source)),
+        },
         Ok(Err(other)) => Err(corrupt(other.to_string())),
         Err(_) => Err(corrupt("the database is damaged".into())),
     }

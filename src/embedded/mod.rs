@@ -33,6 +33,7 @@ mod route;
 mod scale;
 pub mod schema;
 mod select;
+mod serve;
 mod service;
 mod status;
 mod store;
@@ -41,14 +42,16 @@ mod view;
 mod watch;
 mod write;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use dial::{Asked, Dial, Effect, Fault};
 pub use file::OpenError;
+pub use serve::{Access, ServeError, Served};
 pub use service::Api;
 use store::Store;
 
@@ -79,6 +82,8 @@ pub(crate) struct Core {
     dial: Dial,
     now: fn() -> Timestamp,
     closing: CancellationToken,
+    /// The lock file of the data directory: what a second process reads there.
+    note: Mutex<Option<std::fs::File>>,
 }
 
 impl Core {
@@ -111,6 +116,7 @@ impl Embedded {
     ///
     /// Errors when another process has the store, or it cannot be read; the message says what to do.
     pub async fn open(options: Options) -> Result<Embedded, OpenError> {
+        let mut note = None;
         let store = match options.data {
             None => Store::in_memory(options.history),
             Some(dir) => {
@@ -119,10 +125,12 @@ impl Embedded {
                     let why = panic.to_string();
                     Err(OpenError::Corrupt { path: PathBuf::new(), why })
                 })?;
+                note = file.lock_note().ok();
                 Store::on_file(file, objects, revision, options.history)
             }
         };
-        let core = Arc::new(Core { store, dial: Dial::default(), now: options.now, closing: CancellationToken::new() });
+        let (closing, note) = (CancellationToken::new(), Mutex::new(note));
+        let core = Arc::new(Core { store, dial: Dial::default(), now: options.now, closing, note });
         collect::first_namespaces(&core).await;
         tokio::spawn(collect::run(core.clone()));
         let owner = Arc::new(Owner { core: core.clone() });
@@ -137,6 +145,25 @@ impl Embedded {
     /// The API as a service, for whoever wants to speak to it without a socket.
     pub fn service(&self) -> Api {
         Api { core: self.core.clone(), _owner: self.owner.clone() }
+    }
+
+    /// Serves the API on a loopback address until the handle is dropped or the API is closed.
+    ///
+    /// Errors when the address is not loopback or not free.
+    pub async fn serve(&self, listen: SocketAddr, access: Access) -> Result<Served, ServeError> {
+        let served = serve::serve(self.service(), listen, access).await?;
+        let mut note = self.core.note.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(file) = note.as_mut() {
+            // Only a hint for whoever finds the directory locked.
+            let _ = file::write_note(file, &format!("process {}\naddress {}\n", std::process::id(), served.address));
+        }
+        drop(note);
+        Ok(served)
+    }
+
+    /// Why writes are refused, while they are; reads go on.
+    pub fn trouble(&self) -> Option<String> {
+        self.core.store.trouble()
     }
 
     /// Hands for tests.

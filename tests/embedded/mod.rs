@@ -3,5 +3,6 @@
 //! `cases/*.yaml` is the contract: it also runs against a real API server when `WEIR_TEST_KUBECONFIG` is set.
 
 mod contract;
+mod durable;
 mod lifecycle;
 mod property;
