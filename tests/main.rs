@@ -2,5 +2,5 @@
 
 mod embedded;
 mod house;
-mod outside;
+mod reconcile;
 mod rooms;

@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::kinds::Kind;
 use crate::store::Store;
 
+mod kustomization;
 mod objects;
 mod options;
 mod queue;
@@ -27,6 +28,7 @@ mod shell;
 mod summary;
 mod wakes;
 
+pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer};
 pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};

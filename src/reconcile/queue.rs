@@ -24,6 +24,8 @@ pub enum Wake {
     Changed(i64),
     /// Somebody asked: the value of the annotation.
     Requested(String),
+    /// An annotation addressed to weir changed.
+    Told,
     /// Its deletion was asked for.
     Deleted,
     /// An object that it points at changed.
@@ -42,6 +44,7 @@ impl fmt::Display for Wake {
             Wake::Seen => f.write_str("first seen"),
             Wake::Changed(generation) => write!(f, "changed to generation {generation}"),
             Wake::Requested(at) => write!(f, "requested at {at}"),
+            Wake::Told => f.write_str("annotation"),
             Wake::Deleted => f.write_str("deletion"),
             Wake::Related(Tie::Source, id) => write!(f, "new revision of {id}"),
             Wake::Related(Tie::DependsOn, id) => write!(f, "news of its dependency {id}"),

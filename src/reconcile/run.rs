@@ -154,9 +154,10 @@ impl Run {
         answer
     }
 
-    /// Whether the object was woken again since this run began: what it waits for may be out of date.
-    pub fn is_outdated(&self) -> bool {
-        self.seat.queue.as_ref().is_some_and(|queue| queue.is_woken_again(&self.desk.id))
+    /// Tells whether the object was woken again since this run began: what it waits for may be out of date.
+    pub fn outdated(&self) -> impl Fn() -> bool + Send + 'static {
+        let (queue, id) = (self.seat.queue.clone(), self.desk.id.clone());
+        move || queue.as_ref().is_some_and(|queue| queue.is_woken_again(&id))
     }
 }
 

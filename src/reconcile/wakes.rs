@@ -25,6 +25,8 @@ struct Seen {
     generation: i64,
     deleting: bool,
     requested: Option<String>,
+    /// The annotations that are addressed to weir itself, e.g. the release of a held prune.
+    told: Vec<(String, String)>,
 }
 
 /// What of an object matters to those that point at it.
@@ -83,13 +85,15 @@ impl Wakes {
             generation: object.generation,
             deleting: object.deleting,
             requested: annotation(body, meta::REQUESTED_AT),
+            told: told(body),
         };
         let why = match self.seen.get(&object.id) {
             Some(old) if *old == now => return,
             Some(old) if old.uid != now.uid => Wake::Seen,
             Some(old) if now.deleting && !old.deleting => Wake::Deleted,
             Some(old) if old.generation != now.generation => Wake::Changed(now.generation),
-            Some(_) => Wake::Requested(now.requested.clone().unwrap_or_default()),
+            Some(old) if old.requested != now.requested => Wake::Requested(now.requested.clone().unwrap_or_default()),
+            Some(_) => Wake::Told,
             None => Wake::Seen,
         };
         self.seen.insert(object.id.clone(), now);
@@ -127,6 +131,12 @@ fn signals(entry: &Entry, body: &Value) -> Signals {
         ready: (entry.health.state == State::Ready).then(|| text("/status/lastAppliedRevision")),
         config: (is_watched.and_then(Value::as_str) == Some("Enabled")).then(|| entry.object.resource_version.clone()),
     }
+}
+
+fn told(body: &Value) -> Vec<(String, String)> {
+    let annotations = body.pointer("/metadata/annotations").and_then(Value::as_object);
+    let own = annotations.into_iter().flatten().filter(|(key, _)| key.starts_with("weir.dev/"));
+    own.map(|(key, value)| (key.clone(), value.to_string())).collect()
 }
 
 fn annotation(body: &Value, key: &str) -> Option<String> {

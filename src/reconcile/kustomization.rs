@@ -1,0 +1,386 @@
+//! The Kustomization reconciler: fetch, build, substitute, apply in stages, prune, and wait for health.
+//!
+//! Every choice is in `decide`; every step is a file of its own and leaves the object's status true at each point where
+//! the process may die. Invariant: whatever is in the cluster because of this object is in its inventory.
+//! Start with [`Kustomizer`]'s `reconcile`.
+//!
+//! Source: kustomize-controller internal/controller/kustomization_controller.go. Deliberate differences: the inventory
+//! grows before the apply, a prune that looks like an accident is held, unsupported fields are refused, and a check
+//! that finds nothing new writes neither status nor events.
+
+mod apply;
+mod build;
+mod decide;
+mod fields;
+mod health;
+mod prune;
+mod record;
+mod source;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::apply::{Action, Applier, Change, Wanted};
+use self::decide::{Farewell, Plan, Sweep};
+use self::health::Unwell;
+use self::prune::{Pruner, Survey};
+use self::record::Entry;
+use self::source::Source;
+use super::run::now;
+use super::{Cause, Context, Failure, Next, Reconciled, Reconciler, Run, Severity, summary};
+use crate::base::{Digest, Id, Value, format_duration};
+use crate::kinds::kustomization::{self, Inventory, KustomizationStatus};
+use crate::kinds::{Kustomization, meta};
+
+pub use self::decide::{ADOPTED, ALLOW_PRUNE};
+
+/// How long a stage of definitions may take until what follows can use it.
+const STAGE: Duration = Duration::from_secs(60);
+
+/// Reconciles Kustomizations.
+pub struct Kustomizer;
+
+impl Reconciler for Kustomizer {
+    type Object = Kustomization;
+
+    async fn reconcile(&self, cx: &Context, object: &mut Kustomization, run: &mut Run) -> Result<Next, Failure> {
+        let began = Instant::now();
+        let plan = Plan::of(object, &cx.options)?;
+        let source = source::find(cx, object, &plan).await?;
+        check_dependencies(cx, object, &source).await?;
+        run.note("revision", &source.revision);
+        if let Some(origin) = &source.origin_revision {
+            run.note("originRevision", origin);
+        }
+        let was_ready = is_ready(object, &source.revision);
+        let mut work = Work { cx, plan, source, id: run.id().clone(), digest: String::new() };
+        let outcome = work.go(object, run).await;
+        work.remember(object, &outcome, began.elapsed());
+        let changed = outcome?;
+        run.ready("ReconciliationSucceeded", format!("Applied revision: {}", work.source.revision));
+        if changed || !was_ready {
+            let message = decide::finished(began.elapsed(), plan.interval);
+            run.event(Severity::Info, "ReconciliationSucceeded", &message, &[("commit_status", "update")]).await;
+        }
+        Ok(Next::After(plan.interval))
+    }
+
+    async fn finalize(&self, cx: &Context, object: &mut Kustomization, run: &mut Run) -> Result<(), Failure> {
+        let farewell = decide::farewell(object);
+        if farewell == Farewell::LeaveAll {
+            return Ok(());
+        }
+        let inventory = inventory_of(object);
+        let owner = run.id().clone();
+        let pruner = Pruner { cx, owner: &owner };
+        let mut candidates: Vec<Id> = inventory.entries.iter().filter_map(|entry| entry.id()).collect();
+        build::sort_for_deletion(&mut candidates);
+        let mut survey = pruner.survey(candidates).await;
+        let doomed: Vec<Id> = survey.doomed.iter().map(|(id, _)| id.clone()).collect();
+        let deleted = pruner.delete(&mut survey).await;
+        tell_deleted(run, &deleted).await;
+        if !survey.failed.is_empty() {
+            status(object).inventory = Some(record::keep(&inventory, survey.remaining()));
+            return Err(Failure::Retry(Cause::new("PruneFailed", survey.failures())));
+        }
+        if farewell == Farewell::DeleteAllAndWait {
+            run.progress(format!("Waiting for the termination of {} objects", doomed.len()));
+            let timeout = Plan::of(object, &cx.options).map_or(Duration::from_secs(300), |plan| plan.timeout);
+            let waited: Vec<Id> = doomed.iter().chain(&survey.kept).cloned().collect();
+            let left = run.rest(pruner.wait_until_gone(&waited, timeout)).await;
+            if !left.is_empty() {
+                let message = format!(
+                    "gave up waiting after {}, these objects still terminate: {}",
+                    format_duration(timeout),
+                    decide::listing(&left, 10)
+                );
+                run.event(Severity::Error, "PruneFailed", &message, &[]).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One reconciliation, from the found source on.
+struct Work<'a> {
+    cx: &'a Context,
+    plan: Plan,
+    source: Source,
+    id: Id,
+    /// Of the build, for the history; empty until there is one.
+    digest: String,
+}
+
+impl Work<'_> {
+    /// Answers whether anything in the cluster was changed.
+    async fn go(&mut self, object: &mut Kustomization, run: &mut Run) -> Result<bool, Failure> {
+        let (revision, timeout) = (self.source.revision.clone(), format_duration(self.plan.timeout));
+        run.progress(format!("Fetching manifests for revision {revision} with a timeout of {timeout}"));
+        let tree = source::fetch(self.cx, &self.source, &self.plan).await?;
+        run.progress(format!("Building manifests for revision {revision} with a timeout of {timeout}"));
+        status(object).last_attempted_revision = Some(revision.clone());
+        let documents = build::build(self.cx, object, tree, &self.plan).await?;
+        self.digest = Digest::sha256(crate::base::yaml::write_all(&documents).as_bytes()).to_string();
+        run.progress(format!("Detecting drift for revision {revision} with a timeout of {timeout}"));
+        let apply = self.apply(object, run, documents);
+        let (wanted, changes) = apply.await?;
+        let pruned = self.prune(object, run, &wanted).await?;
+        let is_new = status(object).last_applied_revision.as_deref() != Some(&revision);
+        let changed = pruned || changes.iter().any(|change| is_change(change.action));
+        self.check_health(object, run, &wanted, changed || is_new).await?;
+        let source = &self.source;
+        let status = status(object);
+        status.last_applied_revision = Some(revision);
+        status.last_applied_origin_revision = source.origin_revision.clone();
+        Ok(changed)
+    }
+
+    /// Applies all stages; the inventory grows before and is exact after.
+    async fn apply(
+        &self,
+        object: &mut Kustomization,
+        run: &mut Run,
+        documents: Vec<Value>,
+    ) -> Result<(Vec<Wanted>, Vec<Change>), Failure> {
+        let failure = |message: String| self.plan.failure("ReconciliationFailed", message);
+        let rules = object.spec.ignore.clone();
+        let force = object.spec.force == Some(true);
+        let applier = Applier { cx: self.cx, rules: &rules, force };
+        let target = object.spec.target_namespace.clone();
+        let deadline = Instant::now() + self.plan.timeout;
+        let (mut all, mut changes) = (Vec::new(), Vec::new());
+        for (number, stage) in build::stages(documents, &self.cx.options).into_iter().enumerate() {
+            let mut wanted = Vec::with_capacity(stage.len());
+            for document in stage {
+                wanted.push(applier.place(document, target.as_deref()).await.map_err(failure)?);
+            }
+            self.grow_inventory(object, run, &wanted).await?;
+            let placed: Vec<Id> = wanted.iter().map(|wanted| wanted.id.clone()).collect();
+            all.extend(wanted.iter().cloned());
+            let applied = tokio::time::timeout_at(deadline, applier.apply(wanted)).await;
+            let timed_out = || format!("apply did not end within {}", format_duration(self.plan.timeout));
+            let applied = applied.map_err(|_| failure(timed_out()))?.map_err(failure)?;
+            tell_applied(run, &applied).await;
+            if number < build::STAGES - 1 && applied.iter().any(|change| is_change(change.action)) {
+                let waited = health::wait(&self.cx.cluster, &placed, &[], STAGE, || false);
+                run.rest(waited).await.map_err(|unwell| failure(unwell.message()))?;
+            }
+            changes.extend(applied);
+        }
+        Ok((all, changes))
+    }
+
+    /// Writes what is about to be applied into the inventory, so that a crash in between forgets nothing.
+    async fn grow_inventory(
+        &self,
+        object: &mut Kustomization,
+        run: &mut Run,
+        wanted: &[Wanted],
+    ) -> Result<(), Failure> {
+        let old = inventory_of(object);
+        let union = record::union(&old, &inventory_for(wanted));
+        if union != old {
+            status(object).inventory = Some(union);
+            run.save(object).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what left the source; answers whether anything was.
+    async fn prune(&self, object: &mut Kustomization, run: &mut Run, wanted: &[Wanted]) -> Result<bool, Failure> {
+        let (old, new) = (inventory_of(object), inventory_for(wanted));
+        let mut stale = record::stale(&old, &new);
+        if stale.is_empty() || !object.spec.prune {
+            status(object).inventory = Some(new);
+            return Ok(false);
+        }
+        build::sort_for_deletion(&mut stale);
+        let pruner = Pruner { cx: self.cx, owner: &self.id };
+        let mut survey = pruner.survey(stale).await;
+        self.hold(object, &old, &new, &survey)?;
+        let deleted = pruner.delete(&mut survey).await;
+        status(object).inventory = Some(record::union(&record::keep(&old, survey.remaining()), &new));
+        run.save(object).await?;
+        tell_deleted(run, &deleted).await;
+        for refused in &survey.refused {
+            run.event(Severity::Error, "PruneFailed", refused, &[]).await;
+        }
+        if survey.failed.is_empty() {
+            Ok(!deleted.is_empty())
+        } else {
+            Err(self.plan.failure("PruneFailed", survey.failures()))
+        }
+    }
+
+    /// Stops before a prune that looks like an accident; everything stays, in the cluster and in the inventory.
+    fn hold(&self, object: &Kustomization, old: &Inventory, new: &Inventory, survey: &Survey) -> Result<(), Failure> {
+        if !self.cx.options.hold_mass_prune {
+            return Ok(());
+        }
+        let sweep = Sweep {
+            revision: self.source.revision.clone(),
+            known: old.entries.len(),
+            built: new.entries.len(),
+            deletes: survey.doomed.iter().map(|(id, _)| id.clone()).collect(),
+            precious: survey.precious.clone(),
+        };
+        let allowed = object.metadata.annotations.as_ref().and_then(|all| all.get(ALLOW_PRUNE));
+        decide::hold(&sweep, allowed.map(String::as_str)).map_err(|held| self.plan.failure("PruneHeld", held))
+    }
+
+    async fn check_health(
+        &self,
+        object: &mut Kustomization,
+        run: &mut Run,
+        wanted: &[Wanted],
+        news: bool,
+    ) -> Result<(), Failure> {
+        let ids = health_ids(object, &self.id, wanted);
+        if ids.is_empty() {
+            run.unset_condition(object, "Healthy");
+            return Ok(());
+        }
+        let timeout = self.plan.timeout;
+        let message = format!(
+            "Running health checks for revision {} with a timeout of {}",
+            self.source.revision,
+            format_duration(timeout)
+        );
+        run.progress(message.clone());
+        let was_healthy = summary::find(object.conditions(), "Healthy").is_some_and(|known| known.status == "True");
+        if news || !was_healthy {
+            run.set_condition(object, "Healthy", "Unknown", "Progressing", &message);
+        }
+        let vanishing: Vec<Id> = wanted
+            .iter()
+            .filter(|wanted| health::may_vanish(&wanted.document))
+            .map(|wanted| wanted.id.clone())
+            .collect();
+        let began = Instant::now();
+        let outdated = run.outdated();
+        let waited = run.rest(health::wait(&self.cx.cluster, &ids, &vanishing, timeout, outdated)).await;
+        match waited {
+            Ok(()) => {
+                let message = format!("health check passed in {}", format_duration(rounded(began.elapsed())));
+                if news || !was_healthy {
+                    run.event(Severity::Info, "Progressing", &message, &[]).await;
+                    run.set_condition(object, "Healthy", "True", "Succeeded", &message);
+                }
+                Ok(())
+            }
+            Err(unwell) => {
+                let (reason, message) = (unwell.reason(), unwell.message());
+                run.set_condition(object, "Healthy", "False", reason, &message);
+                Err(match unwell {
+                    Unwell::Failed(_) => self.plan.failure(reason, message),
+                    Unwell::Canceled => Failure::Waiting(Cause::new(reason, message), Duration::ZERO),
+                })
+            }
+        }
+    }
+
+    /// Writes the run into the history, unless it only repeated the last one.
+    fn remember(&self, object: &mut Kustomization, outcome: &Result<bool, Failure>, took: Duration) {
+        let reason = match outcome {
+            Ok(_) => "ReconciliationSucceeded",
+            Err(failure) => &failure.cause().reason,
+        };
+        let requested = object.metadata.annotations.as_ref().and_then(|all| all.get(meta::REQUESTED_AT)).cloned();
+        let status = status(object);
+        let is_asked = requested.is_some() && requested != status.last_handled_reconcile_at;
+        let revision = &self.source.revision;
+        let changed = matches!(outcome, Ok(true));
+        if self.digest.is_empty()
+            || (!is_asked && !changed && record::is_repeat(&status.history, &self.digest, reason, revision))
+        {
+            return;
+        }
+        let entry = Entry { digest: &self.digest, status: reason, revision, took: rounded(took), now: now() };
+        record::remember(&mut status.history, &entry);
+    }
+}
+
+/// Checks every dependency live, in order; the first that is missing is named.
+///
+/// Source: kustomize-controller's checkDependencies. Cycles are not looked for: both sides say what they wait for.
+async fn check_dependencies(cx: &Context, object: &Kustomization, source: &Source) -> Result<(), Failure> {
+    let own = object.metadata.namespace.as_deref().unwrap_or_default();
+    let pause = cx.options.requeue_dependency;
+    for dependency in &object.spec.depends_on {
+        let id = kustomization::KIND.id(dependency.namespace.as_deref().unwrap_or(own), &dependency.name);
+        let document = cx.cluster.get(&id).await.map_err(|error| {
+            Failure::Waiting(
+                Cause::new("DependencyNotReady", format!("dependency {id} cannot be read: {error}")),
+                pause,
+            )
+        })?;
+        let same =
+            document.as_ref().is_some_and(|document| source::id_of_reference(document) == Some(source.id.clone()));
+        let revision = same.then_some(source.revision.as_str());
+        decide::dependency(&id, document.as_ref(), revision).map_err(|missing| {
+            let message = format!("{missing}, asking again in {}", format_duration(pause));
+            Failure::Waiting(Cause::new("DependencyNotReady", message), pause)
+        })?;
+    }
+    Ok(())
+}
+
+/// What must be well: everything applied when `wait` is set, else what healthChecks name; never the object itself.
+fn health_ids(object: &Kustomization, own: &Id, wanted: &[Wanted]) -> Vec<Id> {
+    let mut ids: Vec<Id> = if object.spec.wait == Some(true) {
+        let applied = wanted.iter().filter(|wanted| !decide::manner(&wanted.document, None, false).skip);
+        applied.map(|wanted| wanted.id.clone()).collect()
+    } else {
+        let checks = object.spec.health_checks.iter();
+        checks.map(|check| source::id_of_kind_reference(check, &own.namespace)).collect()
+    };
+    ids.retain(|id| id != own);
+    ids
+}
+
+async fn tell_applied(run: &mut Run, changes: &[Change]) {
+    let lines: Vec<String> = changes
+        .iter()
+        .filter(|change| is_change(change.action))
+        .map(|change| format!("{} {}", change.id, change.action.word()))
+        .collect();
+    if !lines.is_empty() {
+        run.event(Severity::Info, "Progressing", &lines.join("\n"), &[]).await;
+    }
+}
+
+async fn tell_deleted(run: &mut Run, deleted: &[Id]) {
+    let lines: Vec<String> = deleted.iter().map(|id| format!("{id} {}", Action::Deleted.word())).collect();
+    if !lines.is_empty() {
+        run.event(Severity::Info, "ReconciliationSucceeded", &lines.join("\n"), &[]).await;
+    }
+}
+
+fn is_change(action: Action) -> bool {
+    matches!(action, Action::Created | Action::Configured | Action::Deleted)
+}
+
+/// Ready at its generation with that revision, before the run.
+fn is_ready(object: &mut Kustomization, revision: &str) -> bool {
+    let generation = object.metadata.generation;
+    let applied = status(object).last_applied_revision.as_deref() == Some(revision);
+    let ready = summary::find(object.conditions(), "Ready");
+    applied && ready.is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
+}
+
+fn status(object: &mut Kustomization) -> &mut KustomizationStatus {
+    object.status.get_or_insert_default()
+}
+
+fn inventory_of(object: &Kustomization) -> Inventory {
+    object.status.as_ref().and_then(|status| status.inventory.clone()).unwrap_or_default()
+}
+
+fn inventory_for(wanted: &[Wanted]) -> Inventory {
+    record::inventory(wanted.iter().map(|wanted| (wanted.id.clone(), wanted.api.version.clone())))
+}
+
+fn rounded(took: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+}

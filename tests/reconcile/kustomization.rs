@@ -1,0 +1,1 @@
+//! The Kustomization reconciler, from the source to the cluster.
