@@ -3,7 +3,7 @@
 //! Every refusal says what was looked for, where, and what to do next. Nothing of a kubeconfig's contents but names and
 //! the server's address is ever printed. Start with [`Cluster::connect`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,17 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
 use super::plugin::{self, Plugin};
 use super::wire::{Call, chain};
-use super::{Cluster, ClusterError, ConnectError, Connected, Place, Target};
+use super::{Apply, Cluster, ClusterError, ConnectError, Connected, Place, Target};
 use crate::base::Text;
+use crate::embedded::{Embedded, OpenError, Options};
+use crate::kinds;
 
 /// Time for a connection to open, and for the first answer.
 const OPENING: Duration = Duration::from_secs(10);
 const WRITING: Duration = Duration::from_secs(30);
+/// Beside the store: how to reach the weir that has it open. Written by that one, for its user only.
+pub const KUBECONFIG: &str = "kubeconfig";
+const UNSERVED: &str = "stop the other weir, or choose another --data directory";
 
 impl Cluster {
     /// Opens the way to a target, and asks it once whether it is there.
@@ -28,11 +33,10 @@ impl Cluster {
         match target {
             Target::Kubeconfig { path, context } => {
                 let cluster = kubeconfig(path.as_deref(), context.as_deref()).await?;
-                Ok(Connected { cluster })
+                Ok(Connected { cluster, embedded: None })
             }
-            Target::Embedded { .. } | Target::EmbeddedInMemory => {
-                Err(ConnectError { message: "not built yet".into(), hint: String::new() })
-            }
+            Target::Embedded { data } => embedded(Some(data)).await,
+            Target::EmbeddedInMemory => embedded(None).await,
         }
     }
 }
@@ -58,13 +62,37 @@ async fn kubeconfig(path: Option<&Path>, context: Option<&str>) -> Result<Cluste
     open(config, Place::Context { name, server }, path.and_then(Path::parent)).await
 }
 
+/// Opens the embedded API, or goes to the weir that has it open.
+async fn embedded(data: Option<&Path>) -> Result<Connected, ConnectError> {
+    let options = Options { data: data.map(Path::to_path_buf), ..Options::default() };
+    match (Embedded::open(options).await, data) {
+        (Ok(embedded), data) => {
+            let place = Place::Embedded { data: data.map(Path::to_path_buf), address: None };
+            let cluster = Cluster::over(embedded.client(), place);
+            cluster.install().await?;
+            Ok(Connected { cluster, embedded: Some(embedded) })
+        }
+        (Err(locked @ OpenError::Locked { .. }), Some(data)) => {
+            let path = data.join(KUBECONFIG);
+            if !path.exists() {
+                return Err(ConnectError { message: locked.to_string(), hint: UNSERVED.into() });
+            }
+            let cluster = served(&path, data).await.map_err(|error| ConnectError {
+                message: format!("{locked}; it does not answer at the address it wrote: {}", error.message),
+                hint: UNSERVED.into(),
+            })?;
+            Ok(Connected { cluster, embedded: None })
+        }
+        (Err(error), _) => Err(ConnectError { message: error.to_string(), hint: String::new() }),
+    }
+}
+
 /// Another weir's API, by the kubeconfig that it wrote.
-pub(super) async fn served(path: &Path, data: PathBuf) -> Result<Cluster, ConnectError> {
+async fn served(path: &Path, data: &Path) -> Result<Cluster, ConnectError> {
     let config = Config::from_custom_kubeconfig(read(Some(path))?, &KubeConfigOptions::default()).await;
-    let config =
-        config.map_err(|e| refuse(&format!("{} cannot be used", path.display()), &e, "stop the other weir"))?;
+    let config = config.map_err(|e| refuse(&format!("{} cannot be used", path.display()), &e, UNSERVED))?;
     let address = config.cluster_url.authority().map(ToString::to_string);
-    open(config, Place::Embedded { data: Some(data), address }, None).await
+    open(config, Place::Embedded { data: Some(data.into()), address }, None).await
 }
 
 async fn open(mut config: Config, place: Place, directory: Option<&Path>) -> Result<Cluster, ConnectError> {
@@ -98,6 +126,18 @@ async fn open(mut config: Config, place: Place, directory: Option<&Path>) -> Res
 }
 
 impl Cluster {
+    /// Brings weir's definitions to its own API; on a real cluster that is for a person to do.
+    async fn install(&self) -> Result<(), ConnectError> {
+        let how = Apply { manager: "weir", force: true, dry_run: false };
+        for definition in kinds::reconciled().filter_map(|kind| kind.crd) {
+            self.apply(&definition(), &how).await.map_err(|error| ConnectError {
+                message: format!("{}: weir's definitions cannot be installed: {error}", self.place()),
+                hint: error.hint().into(),
+            })?;
+        }
+        Ok(())
+    }
+
     /// Asks whether the server is there, and whether it takes the credentials.
     async fn greet(&self) -> Result<(), ConnectError> {
         match self.call(Call::path("/version").deadline(OPENING)).await {
@@ -166,6 +206,8 @@ fn refuse(what: &str, error: &(dyn std::error::Error + 'static), hint: &str) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     async fn refused(target: Target) -> ConnectError {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::Text;
+use crate::embedded::Embedded;
 
 mod connect;
 mod discovery;
@@ -21,6 +22,7 @@ mod wire;
 
 pub(crate) use watch::{Event, FLOOR, Watch};
 
+pub use connect::KUBECONFIG;
 use discovery::Discovery;
 
 pub use error::{Cause, ClusterError, redact};
@@ -85,6 +87,8 @@ pub enum Target {
 /// What [`Cluster::connect`] answers.
 pub struct Connected {
     pub cluster: Cluster,
+    /// The API that this process holds, when it does: close it before the process ends.
+    pub embedded: Option<Embedded>,
 }
 
 /// Why no connection could be made.

@@ -55,14 +55,16 @@ pub fn roots(store: &Store) -> Vec<Id> {
 /// What hangs below a node: what is built from it, then what it owns, each by kind and name.
 pub fn children(store: &Store, id: &Id) -> Vec<Branch> {
     let built = store.pointing_at(id).into_iter().filter(|(tie, _)| *tie == Tie::Source);
-    let mut branches: Vec<Branch> = built.map(|(tie, id)| Branch { id, tie, missing: false, link: false }).collect();
+    let is_elsewhere = |found: &Id| parent(store, found).as_ref() != Some(id);
+    let mut branches: Vec<Branch> =
+        built.map(|(tie, from)| Branch { link: is_elsewhere(&from), id: from, tie, missing: false }).collect();
     let entry = store.get(id);
     let owned = entry.iter().flat_map(|entry| entry.relations.iter()).filter(|relation| relation.tie == Tie::Owns);
     branches.extend(owned.map(|relation| Branch {
         id: relation.to.clone(),
         tie: Tie::Owns,
         missing: store.get(&relation.to).is_none(),
-        link: parent(store, &relation.to).as_ref() != Some(id),
+        link: is_elsewhere(&relation.to),
     }));
     branches.sort_by(|a, b| (a.tie == Tie::Owns).cmp(&(b.tie == Tie::Owns)).then_with(|| a.id.cmp(&b.id)));
     branches.dedup_by(|a, b| a.id == b.id);

@@ -3,10 +3,23 @@
 //! A verb ends when its *effect* is known, not when the request is accepted. Start with [`ask`] (change something) and
 //! [`fetch`] (look at something).
 
-use crate::base::{Health, Id, Stamp, State, Text, Value};
-use crate::cluster::Cluster;
-use crate::kinds::{Tie, Verb};
-use crate::store::{Activity, Line, Store};
+use std::time::Duration;
+
+use crate::base::{Health, Id, Stamp, State, Text, Value, yaml};
+use crate::cluster::{Cluster, ClusterError};
+use crate::kinds::{self, Tie, Verb, kustomization};
+use crate::store::{Activity, Feed, Line, Store};
+
+mod clean;
+mod delete;
+mod describe;
+mod edit;
+mod events;
+mod put;
+mod reconcile;
+mod settle;
+mod suspend;
+mod tree;
 
 /// What every verb works on; cheap to clone.
 #[derive(Clone)]
@@ -168,20 +181,126 @@ pub enum Change {
     Removed,
 }
 
+/// Who writes, as `managedFields` and events name it.
+pub const MANAGER: &str = "weir";
+/// How long an effect may take.
+pub const DEADLINE: Duration = Duration::from_secs(300);
+
+/// Hears what is being waited for.
+type Progress<'a> = &'a (dyn Fn(Text) + Send + Sync);
+
 /// Carries something out and answers when its effect is known; `progress` hears what is being waited for.
 ///
 /// Errors with what a person should read and do next; nothing was changed unless the message says so.
-pub async fn ask(_desk: &Desk, _ask: Ask, _progress: &(dyn Fn(Text) + Send + Sync)) -> Result<Outcome, Refusal> {
-    Err(pending())
+pub async fn ask(desk: &Desk, ask: Ask, progress: &(dyn Fn(Text) + Send + Sync)) -> Result<Outcome, Refusal> {
+    let (verb, id, uid) = match ask {
+        Ask::Verb(verb, id) => (verb, id, None),
+        Ask::VerbOn { verb, id, uid } => (verb, id, Some(uid)),
+        Ask::Save { id, original, edited } => return edit::save(desk, &id, &original, &edited, progress).await,
+        Ask::Put { document } => return put::put(desk, document, progress).await,
+    };
+    let document = live(desk, &id).await?;
+    if uid.is_some_and(|uid| document["metadata"]["uid"] != uid.as_str()) {
+        let message = format!("{id} is not the object you looked at: it was made anew since");
+        return Err(refuse(message, "look at it again, then repeat"));
+    }
+    match verb {
+        Verb::Reconcile => reconcile::reconcile(desk, &document, &id, progress).await,
+        Verb::ReconcileWithSource => reconcile::with_source(desk, &document, &id, progress).await,
+        Verb::Suspend => suspend::suspend(desk, &document, &id).await,
+        Verb::Resume => suspend::resume(desk, &document, &id, progress).await,
+        Verb::Delete => delete::delete(desk, &document, &id, progress).await,
+        Verb::Edit => Err(refuse(format!("an edit of {id} needs a text"), "open it, change it, save it")),
+    }
 }
 
 /// Looks something up.
 ///
 /// Errors as [`ask`].
-pub async fn fetch(_desk: &Desk, _query: Query) -> Result<Answer, Refusal> {
-    Err(pending())
+pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
+    Ok(match query {
+        Query::Describe(id) => {
+            let document = seen(desk, &id).await?;
+            // A page without events is still worth reading.
+            let events = events::events(desk, Some(&events::with_source(&document, &id))).await.unwrap_or_default();
+            let now = Stamp(jiff::Timestamp::now().as_second());
+            Answer::Description(describe::describe(desk, &id, &document, &events, now))
+        }
+        Query::Yaml(id) => Answer::Yaml(yaml::write(&seen(desk, &id).await?)),
+        Query::Export(id) => {
+            if id.group.is_empty() && &*id.kind == "Secret" {
+                let message = format!("{id} is not exported: its values would be in the clear");
+                return Err(refuse(message, "keep Secrets in Git encrypted only, e.g. with SOPS"));
+            }
+            Answer::Yaml(yaml::write(&clean::export(&live(desk, &id).await?)))
+        }
+        Query::Edit(id) => {
+            let (original, yaml) = edit::open(&live(desk, &id).await?);
+            Answer::Edit { original, yaml }
+        }
+        Query::Events(None) => Answer::Events(events::events(desk, None).await?),
+        Query::Events(Some(id)) => {
+            let about = events::with_source(&seen(desk, &id).await?, &id);
+            Answer::Events(events::events(desk, Some(&about)).await?)
+        }
+        Query::Logs(None) => Answer::Logs(desk.activity.all()),
+        Query::Logs(Some(id)) => Answer::Logs(desk.activity.of(&id)),
+        Query::Tree(id) => {
+            if desk.store.get(&id).is_none() {
+                live(desk, &id).await?;
+            }
+            Answer::Tree(tree::tree(desk, &id))
+        }
+        Query::Review { original, edited } => Answer::Review(edit::review(desk, &original, &edited).await?),
+    })
 }
 
-fn pending() -> Refusal {
-    Refusal { message: Text::new("not built yet"), hint: Text::default() }
+/// The object as the cluster has it now.
+async fn live(desk: &Desk, id: &Id) -> Result<Value, Refusal> {
+    let found = desk.cluster.get(id).await?;
+    found.ok_or_else(|| refuse(format!("{id} not found"), "look at the names with `weir get`"))
+}
+
+/// The object, masked: from the picture where that is live, else from the cluster.
+async fn seen(desk: &Desk, id: &Id) -> Result<Value, Refusal> {
+    let is_live = matches!(desk.store.feed(&id.group, &id.kind), Feed::Live { .. });
+    match desk.store.get(id).filter(|_| is_live) {
+        Some(entry) => Ok(entry.object.body()),
+        None => Ok(clean::masked(&live(desk, id).await?)),
+    }
+}
+
+/// The Kustomization that applies an object from Git; `None` when nobody does.
+fn by_git(desk: &Desk, id: &Id, document: &Value) -> Option<Id> {
+    let owner = desk.store.pointing_at(id).into_iter().find(|(tie, _)| *tie == Tie::Owns);
+    let label = |key: &str| document.pointer("/metadata/labels")?.get(key)?.as_str();
+    owner.map(|(_, owner)| owner).or_else(|| {
+        Some(kustomization::KIND.id(label(kustomization::OWNER_NAMESPACE)?, label(kustomization::OWNER_NAME)?))
+    })
+}
+
+/// Refuses what the kind does not offer.
+fn offers(id: &Id, verb: Verb) -> Result<(), Refusal> {
+    let kind = kinds::of_id(id);
+    if kind.offers(verb) {
+        return Ok(());
+    }
+    let offered: Vec<&str> = kind.verbs.iter().map(|verb| verb.name()).collect();
+    Err(refuse(format!("a {} takes no {}", id.kind, verb.name()), &format!("it takes {}", offered.join(", "))))
+}
+
+fn refuse(message: String, hint: &str) -> Refusal {
+    Refusal { message: Text::new(message), hint: Text::new(hint) }
+}
+
+impl From<ClusterError> for Refusal {
+    fn from(error: ClusterError) -> Self {
+        let mut message = error.to_string();
+        if let ClusterError::Conflict { causes, .. } = &error {
+            for cause in causes.iter().filter(|cause| !cause.field.is_empty()) {
+                message.push_str(&format!("; {}: {}", cause.field, cause.message));
+            }
+        }
+        refuse(message, error.hint())
+    }
 }

@@ -1,0 +1,79 @@
+//! Reconcile now: ask by annotation, and wait until the reconciler has handled that very request.
+//!
+//! Source: flux2 cmd/flux reconcile (annotation and wait), with the outcome told as soon as it is known.
+
+use serde_json::json;
+
+use super::settle::{Patience, settle};
+use super::{Desk, MANAGER, Outcome, Progress, Refusal, live, offers, refuse};
+use crate::base::{Id, Revision, Text, Value};
+use crate::kinds::meta::REQUESTED_AT;
+use crate::kinds::{self, Family, Tie, Verb};
+
+/// Asks for a reconciliation and answers with the revision it ended at.
+pub(super) async fn reconcile(
+    desk: &Desk,
+    document: &Value,
+    id: &Id,
+    progress: Progress<'_>,
+) -> Result<Outcome, Refusal> {
+    offers(id, Verb::Reconcile)?;
+    refuse_suspended(document, id)?;
+    let token = jiff::Timestamp::now().to_string();
+    let patch = json!({"metadata": {"uid": document["metadata"]["uid"], "annotations": {REQUESTED_AT: token}}});
+    desk.cluster.merge_patch(id, &patch, None, MANAGER).await?;
+    progress(Text::new(format!("{id}: asked to reconcile")));
+    let settled = settle(desk, id, Some(&token), Patience::Handled, progress).await?;
+    Ok(Outcome { message: Text::new(achievement(id, &settled)), id: id.clone() })
+}
+
+/// Reconciles the source first, waits for it, then the object.
+pub(super) async fn with_source(
+    desk: &Desk,
+    document: &Value,
+    id: &Id,
+    progress: Progress<'_>,
+) -> Result<Outcome, Refusal> {
+    offers(id, Verb::ReconcileWithSource)?;
+    refuse_suspended(document, id)?;
+    let relations = (kinds::of_id(id).relations)(document);
+    let Some(source) = relations.into_iter().find(|relation| relation.tie == Tie::Source).map(|found| found.to) else {
+        return Err(refuse(format!("{id} names no source"), "reconcile it without its source"));
+    };
+    let found = live(desk, &source).await?;
+    let fetched = reconcile(desk, &found, &source, progress).await?;
+    progress(Text::new(format!("{source}: {}", fetched.message)));
+    let document = live(desk, id).await?;
+    reconcile(desk, &document, id, progress).await
+}
+
+fn refuse_suspended(document: &Value, id: &Id) -> Result<(), Refusal> {
+    match document.pointer("/spec/suspend") {
+        Some(Value::Bool(true)) => {
+            Err(refuse(format!("{id} is suspended"), &format!("resume it first: weir resume {}", words(id))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a settled object achieved, e.g. `applied revision main@sha1:9f86d081`.
+pub(super) fn achievement(id: &Id, document: &Value) -> String {
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (did, revision) = match kinds::of_id(id).family {
+        Family::Source => ("fetched", text("/status/artifact/revision")),
+        _ => ("applied", text("/status/lastAppliedRevision")),
+    };
+    match revision {
+        "" => "reconciled".into(),
+        revision => format!("{did} revision {}", Revision::parse(revision)),
+    }
+}
+
+/// The object as the command line names it, e.g. `ks apps -n flux-system`.
+pub(super) fn words(id: &Id) -> String {
+    let kind = kinds::of_id(id).short_names.first().map_or_else(|| id.kind.to_lowercase(), |&short| short.to_owned());
+    match &*id.namespace {
+        "" => format!("{kind} {}", id.name),
+        namespace => format!("{kind} {} -n {namespace}", id.name),
+    }
+}
