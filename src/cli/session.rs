@@ -4,44 +4,98 @@
 //! [`Session::open`] (to look) and [`Session::with_reconcilers`] (to wait for an effect).
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::json;
 
 use super::{CliError, Cx};
 use crate::base::{Stamp, format_duration};
-use crate::cluster::Cluster;
+use crate::cluster::{Apply, Cluster, Place, Target};
+use crate::embedded::{self, Embedded};
+use crate::kinds;
+use crate::reconcile::{self, Context, Options, Running};
 use crate::store::watch::{self, Scope, Watching};
 use crate::store::{Activity, Feed, Store};
 use crate::verbs::Desk;
 
 /// How long the first lists may take before a command goes on with what it has.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
+/// Who owns the definitions and the namespace that weir brings to its own cluster.
+const MANAGER: &str = "weir";
 
 /// What a command asks through.
 pub struct Session {
     pub desk: Desk,
     watching: Watching,
+    running: Option<Running>,
 }
 
 /// Opens the way to the cluster that the flags name, without a picture.
 pub async fn connect(cx: &Cx) -> Result<Cluster, CliError> {
-    Ok(Cluster::connect(&cx.global.target()?).await?.cluster)
+    let target = cx.global.target()?;
+    let cluster = match &target {
+        Target::Embedded { data } => {
+            let options = embedded::Options { data: Some(data.clone()), ..embedded::Options::default() };
+            let opened = Embedded::open(options).await.map_err(|e| CliError::config(e.to_string(), ""))?;
+            Cluster::over(opened.client(), Place::Embedded { data: Some(data.clone()), address: None })
+        }
+        other => Cluster::connect(other).await?.cluster,
+    };
+    if cluster.place().is_embedded() {
+        furnish(cx, &cluster).await?;
+    }
+    Ok(cluster)
+}
+
+/// Gives weir's own cluster what its kinds need: their definitions, and the namespace that commands work in.
+async fn furnish(cx: &Cx, cluster: &Cluster) -> Result<(), CliError> {
+    let how = Apply { manager: MANAGER, force: true, dry_run: false };
+    for crd in kinds::reconciled().filter_map(|kind| kind.crd) {
+        cluster.apply(&crd(), &how).await?;
+    }
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cx.global.namespace()}});
+    if cluster.get(&kinds::of("", "Namespace").id("", &cx.global.namespace())).await?.is_none() {
+        cluster.apply(&namespace, &how).await?;
+    }
+    Ok(())
+}
+
+/// Whether this process is the one that must reconcile on that cluster, because nobody else can.
+fn is_held_here(cluster: &Cluster) -> bool {
+    matches!(cluster.place(), Place::Embedded { address: None, .. })
 }
 
 impl Session {
     /// Connects and waits for the first picture.
     pub async fn open(cx: &Cx) -> Result<Session, CliError> {
-        let cluster = connect(cx).await?;
-        let desk = Desk { cluster, store: Store::new(), activity: Activity::default() };
-        let watching = watch::start(&desk.cluster, &desk.store, Scope::default());
-        let session = Session { desk, watching };
-        session.first_picture().await;
-        Ok(session)
+        Ok(Session::over(connect(cx).await?, Activity::default()).await)
     }
 
     /// As [`Session::open`]; when this process holds the embedded API, its reconcilers run too, because nobody else
     /// would do what is waited for.
     pub async fn with_reconcilers(cx: &Cx) -> Result<Session, CliError> {
-        Session::open(cx).await
+        let mut session = Session::open(cx).await?;
+        if is_held_here(&session.desk.cluster) {
+            session.reconcile();
+        }
+        Ok(session)
+    }
+
+    /// Takes a picture of an open cluster and waits until it is whole.
+    pub async fn over(cluster: Cluster, activity: Activity) -> Session {
+        let desk = Desk { cluster, store: Store::new(), activity };
+        let watching = watch::start(&desk.cluster, &desk.store, Scope::default());
+        let session = Session { desk, watching, running: None };
+        session.first_picture().await;
+        session
+    }
+
+    /// Starts the reconcilers; they end with the session.
+    pub fn reconcile(&mut self) {
+        let options = Arc::new(Options::default());
+        let (cluster, store) = (self.desk.cluster.clone(), self.desk.store.clone());
+        self.running = Some(reconcile::start_all(Context { cluster, store, options }));
     }
 
     /// Waits until every watch has listed once, failed, or the time is over.
@@ -70,8 +124,11 @@ impl Session {
         }
     }
 
-    /// Ends the watches.
+    /// Ends the reconcilers, then the watches.
     pub async fn close(self) {
+        if let Some(running) = self.running {
+            running.stop().await;
+        }
         self.watching.stop().await;
     }
 }
