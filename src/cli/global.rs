@@ -19,6 +19,9 @@ pub struct Global {
     /// Work on the embedded API in this directory; else $WEIR_DATA, else weir in the user's data directory
     #[arg(long, global = true, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"], help_heading = "Which cluster")]
     pub data: Option<PathBuf>,
+    /// Work on the embedded API although there is a kubeconfig
+    #[arg(long, global = true, conflicts_with_all = ["kubeconfig", "context"], help_heading = "Which cluster")]
+    pub embedded: bool,
     /// Namespace to work in; else $FLUX_SYSTEM_NAMESPACE, else flux-system
     #[arg(short, long, global = true, value_name = "NAME", help_heading = "Which cluster")]
     namespace: Option<String>,
@@ -48,7 +51,7 @@ impl Global {
     ///
     /// Errors when there is no home directory to keep data in.
     pub fn target(&self) -> Result<Target, CliError> {
-        if self.data.is_some() {
+        if self.embedded || self.data.is_some() {
             return Ok(Target::Embedded { data: self.data_dir()? });
         }
         let named = self.kubeconfig.is_some() || self.context.is_some();

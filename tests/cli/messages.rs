@@ -10,8 +10,11 @@ fn a_kubeconfig_that_is_named_and_missing_is_an_error_and_never_another_cluster(
         assert!(stderr.starts_with("✗ ") && stderr.lines().count() >= 2, "{stderr}");
     }
     let stderr = finish(machine.command(&["get", "ks"]).env("KUBECONFIG", "/nowhere/config")).bad();
-    assert!(stderr.contains("/nowhere/config"), "{stderr}");
+    assert!(stderr.contains("$KUBECONFIG does not exist"), "{stderr}");
     assert!(!machine.path(".local").exists(), "the embedded API was opened although a kubeconfig was named");
+    // What the hint says to do does work.
+    let mut embedded = machine.command(&["get", "ks", "--embedded"]);
+    assert_eq!(finish(embedded.env("KUBECONFIG", "/nowhere/config")).code, 0);
 }
 
 #[test]
