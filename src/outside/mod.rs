@@ -1,5 +1,8 @@
 //! Beyond the cluster: git, http, artifact files. Knows no kind.
 
+pub mod artifacts;
+pub mod download;
 pub mod egress;
 pub mod git;
 pub mod http;
+pub mod serve;
