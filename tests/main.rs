@@ -1,7 +1,9 @@
 //! The one test binary: the law of the house, then the rooms from the outside.
 
+mod base;
 mod cli;
 mod embedded;
+mod engine;
 mod house;
 mod reconcile;
 mod rooms;

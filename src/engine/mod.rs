@@ -2,4 +2,5 @@
 
 pub mod archive;
 pub mod ignore;
+pub mod kustomize;
 pub mod semver_range;

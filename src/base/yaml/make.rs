@@ -122,7 +122,7 @@ impl Tree<'_> {
                 };
                 let tag = if name == Some("!!binary") { Tag::Binary } else { meaning.tag() };
                 let text = if *absent && tag == Tag::Null { "" } else { text };
-                Ok(Node::Scalar(Scalar { text: text.into(), tag, style: *style }))
+                Ok(Node::Scalar(Scalar { text: text.into(), tag, style: *style, explicit: name.is_some(), link: 0 }))
             }
             Kind::Sequence { items, flow } => {
                 cost.depth += 1;
@@ -167,7 +167,7 @@ impl Tree<'_> {
         // The parser writes an absent tagged value as empty text.
         let meaning = scalar::meaning(text, dialect);
         match (wanted, meaning) {
-            ("!!timestamp", Meaning::Text) if dialect == Dialect::Manifest => Ok(Meaning::Text),
+            ("!!timestamp", Meaning::Text) if dialect != Dialect::Kustomize => Ok(Meaning::Text),
             ("!!float", Meaning::Int(value)) =>
             {
                 #[expect(clippy::cast_precision_loss, reason = "the author asked for a float")]
@@ -200,7 +200,9 @@ impl Tree<'_> {
                 continue;
             }
             let name = self.key(key, dialect)?;
-            if let Some(line) = keys.seen(&name) {
+            if let Some(line) = keys.seen(&name)
+                && dialect != Dialect::Lenient
+            {
                 return self.fail(key, format!("the key {name:?} is given twice, first on line {line}"));
             }
             keys.add(name.clone(), self.nodes[key as usize].line);
@@ -325,5 +327,6 @@ fn name_of(tag: Tag) -> &'static str {
         Tag::Str => "!!str",
         Tag::Timestamp => "!!timestamp",
         Tag::Binary => "!!binary",
+        Tag::Unset => "",
     }
 }

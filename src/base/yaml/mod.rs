@@ -4,12 +4,14 @@
 //! failed allocation ends the whole process. Scalars mean what Go's decoders say they mean, since manifests are
 //! written for those: see [`Dialect`]. Start with [`read`]; [`Node`] is for who needs the text behind a value.
 
+mod keys;
 mod make;
 mod node;
 mod scalar;
 mod tree;
 mod write;
 
+pub use keys::compare_keys;
 pub use node::{Mapping, Node, Scalar, Style, Tag};
 pub use scalar::format_float;
 pub use write::{write, write_all};
@@ -57,6 +59,8 @@ impl Default for Limits {
 pub enum Dialect {
     /// As `sigs.k8s.io/yaml` gives a manifest to an API server: `yes` and `y` are true, dates stay text.
     Manifest,
+    /// As [`Dialect::Manifest`], but of a key given twice the last counts, as where Go decodes without strictness.
+    Lenient,
     /// As kustomize loads resources: `yes` is text, a date becomes a full timestamp.
     Kustomize,
 }
@@ -90,10 +94,15 @@ impl YamlError {
 ///
 /// Errors with the first place that is malformed, has a duplicate key, or exceeds the limits.
 pub fn read(text: &[u8], limits: &Limits) -> Result<Vec<Document>, YamlError> {
+    read_as(text, limits, Dialect::Manifest)
+}
+
+/// As [`read`], in another dialect.
+pub fn read_as(text: &[u8], limits: &Limits, dialect: Dialect) -> Result<Vec<Document>, YamlError> {
     let text = tree::check_text(text, limits)?;
     let mut documents = Vec::new();
     tree::each_document(text, limits, |index, tree| {
-        let value = tree.value(Dialect::Manifest)?;
+        let value = tree.value(dialect)?;
         if !value.is_null() {
             documents.push(Document { value, index, line: tree.line() });
         }
@@ -130,6 +139,11 @@ pub fn read_nodes(text: &[u8], limits: &Limits) -> Result<Vec<NodeDocument>, Yam
     Ok(documents)
 }
 
+/// Whether plain text would be read as something other than text in a manifest, e.g. `yes` or `1_000`.
+pub fn is_typed(text: &str) -> bool {
+    !matches!(scalar::meaning(text, Dialect::Manifest), scalar::Meaning::Text)
+}
+
 /// Finds the line of a field: keys and list positions lead to it, and the deepest part that exists counts.
 ///
 /// For error messages after the fact, so that values need not carry places. `None` when the text does not parse.
@@ -146,6 +160,3 @@ pub fn line_of(text: &[u8], document: usize, path: &[&str]) -> Option<usize> {
     .ok()?;
     found
 }
-
-#[cfg(test)]
-mod tests;

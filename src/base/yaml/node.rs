@@ -22,6 +22,10 @@ pub struct Scalar {
     pub text: Box<str>,
     pub tag: Tag,
     pub style: Style,
+    /// The tag stands in the document (`!!int "8"`), so quotes do not make it text.
+    pub explicit: bool,
+    /// Scalars of one document with the same number other than 0 are meant to change together; the reader gives 0.
+    pub link: u32,
 }
 
 /// What a scalar is, given or resolved by [`Dialect::Kustomize`].
@@ -35,6 +39,8 @@ pub enum Tag {
     Timestamp,
     /// Base64 text that stands for the bytes behind it.
     Binary,
+    /// Not said: plain text means what it looks like, quoted text is text.
+    Unset,
 }
 
 /// How a scalar was written.
@@ -91,26 +97,50 @@ impl Mapping {
 }
 
 impl Scalar {
-    /// A plain scalar, meaning what its text says.
-    pub fn plain(text: &str) -> Self {
-        Scalar { tag: scalar::tag_of(text), text: text.into(), style: Style::Plain }
+    /// A plain scalar with that tag.
+    pub fn new(text: &str, tag: Tag) -> Self {
+        Scalar { text: text.into(), tag, style: Style::Plain, explicit: false, link: 0 }
     }
 
-    /// Text, whatever it looks like.
-    pub fn text(text: &str) -> Self {
-        Scalar { text: text.into(), tag: Tag::Str, style: Style::Plain }
+    /// The value behind the text, as it would be after printing and reading once more.
+    ///
+    /// Errors when the text cannot be what the tag says.
+    pub fn to_value(&self) -> Result<Value, String> {
+        let text = || Value::String(self.text.to_string());
+        let meaning = match self.tag {
+            Tag::Str => return Ok(text()),
+            Tag::Binary => {
+                let wrong = || "the binary value is not base64 of text".to_owned();
+                return scalar::decode_binary(&self.text).map(Value::String).ok_or_else(wrong);
+            }
+            Tag::Unset if self.style != Style::Plain || self.text.contains('\n') => return Ok(text()),
+            _ => scalar::meaning(&self.text, Dialect::Kustomize),
+        };
+        let found = meaning.tag();
+        let value = match meaning {
+            Meaning::Text => text(),
+            meaning => meaning.into_value()?,
+        };
+        match (self.tag, found) {
+            (Tag::Unset, _) | (Tag::Float, Tag::Int) => Ok(value),
+            (tag, found) if tag == found && (self.explicit || self.style == Style::Plain) => Ok(value),
+            (tag, found) if tag == found => Ok(text()),
+            (tag, _) => Err(format!("{:?} is not a {}", self.text, tag.name())),
+        }
     }
+}
 
-    /// The value behind the text; text that cannot be what its tag says stays text.
-    pub fn to_value(&self) -> Value {
-        match self.tag {
-            Tag::Str => Value::String(self.text.to_string()),
-            Tag::Null => Value::Null,
-            Tag::Binary => scalar::decode_binary(&self.text).map_or(Value::Null, Value::String),
-            _ => match scalar::meaning(&self.text, Dialect::Kustomize) {
-                Meaning::Text => Value::String(self.text.to_string()),
-                meaning => meaning.into_value().unwrap_or(Value::Null),
-            },
+impl Tag {
+    /// The short YAML name, e.g. `int`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tag::Null => "null",
+            Tag::Bool => "bool",
+            Tag::Int => "int",
+            Tag::Float => "float",
+            Tag::Str | Tag::Unset => "str",
+            Tag::Timestamp => "timestamp",
+            Tag::Binary => "binary",
         }
     }
 }
@@ -118,12 +148,12 @@ impl Scalar {
 impl Node {
     /// A text scalar.
     pub fn text(text: &str) -> Self {
-        Node::Scalar(Scalar::text(text))
+        Node::Scalar(Scalar::new(text, Tag::Str))
     }
 
     /// The null scalar.
     pub fn null() -> Self {
-        Node::Scalar(Scalar { text: "null".into(), tag: Tag::Null, style: Style::Plain })
+        Node::Scalar(Scalar::new("null", Tag::Null))
     }
 
     pub fn is_null(&self) -> bool {
@@ -184,21 +214,24 @@ impl Node {
     }
 
     /// The document as a value.
-    pub fn to_value(&self) -> Value {
-        match self {
-            Node::Scalar(scalar) => scalar.to_value(),
-            Node::Sequence(items) => Value::Array(items.iter().map(Node::to_value).collect()),
-            Node::Mapping(mapping) => Value::Object(
-                mapping.iter().map(|(key, node)| (key.to_owned(), node.to_value())).collect::<Map<_, _>>(),
-            ),
-        }
+    ///
+    /// Errors as [`Scalar::to_value`].
+    pub fn to_value(&self) -> Result<Value, String> {
+        Ok(match self {
+            Node::Scalar(scalar) => scalar.to_value()?,
+            Node::Sequence(items) => Value::Array(items.iter().map(Node::to_value).collect::<Result<_, _>>()?),
+            Node::Mapping(mapping) => {
+                let field = |(key, node): (&str, &Node)| Ok((key.to_owned(), node.to_value()?));
+                Value::Object(mapping.iter().map(field).collect::<Result<Map<_, _>, String>>()?)
+            }
+        })
     }
 }
 
 impl From<&Value> for Node {
     /// A node that means exactly that value.
     fn from(value: &Value) -> Self {
-        let scalar = |text: String, tag| Node::Scalar(Scalar { text: text.into(), tag, style: Style::Plain });
+        let scalar = |text: String, tag| Node::Scalar(Scalar::new(&text, tag));
         match value {
             Value::Null => Node::null(),
             Value::Bool(value) => scalar(value.to_string(), Tag::Bool),

@@ -59,11 +59,6 @@ fn float(value: f64) -> Result<Value, &'static str> {
     Number::from_f64(value).map(Value::Number).ok_or("infinity and not-a-number have no place in a manifest")
 }
 
-/// The tag that kustomize gives a plain scalar.
-pub(super) fn tag_of(text: &str) -> Tag {
-    meaning(text, Dialect::Kustomize).tag()
-}
-
 /// Resolves a plain scalar.
 pub(super) fn meaning(text: &str, dialect: Dialect) -> Meaning {
     let Some(first) = text.bytes().next() else { return Meaning::Null };

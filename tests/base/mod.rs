@@ -1,0 +1,3 @@
+//! The shared words from the outside.
+
+mod yaml;

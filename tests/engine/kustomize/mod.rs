@@ -1,0 +1,6 @@
+//! Kustomize: recorded cases (`cases/`), and runs beside the reference binary where there is one.
+//!
+//! `WEIR_KUSTOMIZE` names the reference, version 5.8.1. Without it the comparisons say so and pass.
+
+mod compare;
+mod differential;

@@ -1,0 +1,3 @@
+//! The engines from the outside: recorded cases, and comparisons with the programs they imitate.
+
+mod kustomize;
