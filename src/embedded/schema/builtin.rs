@@ -25,7 +25,14 @@ pub struct Builtin {
 pub fn table() -> &'static Builtin {
     static TABLE: OnceLock<Builtin> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let document = types();
+        let mut document = types();
+        // Every server asks for it, though its schema does not.
+        for name in ["Container", "EphemeralContainer"] {
+            if let Some(required) = document["schemas"][format!("io.k8s.api.core.v1.{name}")]["required"].as_array_mut()
+            {
+                required.push("image".into());
+            }
+        }
         let empty = Map::new();
         let schemas = document["schemas"].as_object().unwrap_or(&empty);
         let mut reader = Reader::new(schemas);

@@ -93,6 +93,7 @@ fn messages(folders: &str, schemas: &BTreeMap<String, Value>) -> BTreeMap<String
     }
     let mut messages = BTreeMap::new();
     for file in files {
+        let tags = go_tags(file.parent().unwrap());
         let text = std::fs::read_to_string(file).unwrap();
         let package = text.lines().find_map(|l| l.strip_prefix("package ")).unwrap().trim_end_matches(';').to_string();
         for block in text.split("\nmessage ").skip(1) {
@@ -101,7 +102,17 @@ fn messages(folders: &str, schemas: &BTreeMap<String, Value>) -> BTreeMap<String
             let body = body.split("\n}").next().unwrap();
             let spelled = name.replacen("k8s.io.", "io.k8s.", 1).replace("apiextensions_", "apiextensions-");
             let schema = schemas.get(&spelled.replace("kube_aggregator", "kube-aggregator"));
-            messages.insert(name, Value::Object(fields(body, &package, schema)));
+            let mut fields = fields(body, &package, schema);
+            let short = name.rsplit('.').next().unwrap();
+            for (number, field) in &mut fields {
+                match tags.get(&(short.to_string(), number.clone())).map(String::as_str) {
+                    Some("inline") => field[2] = "i".into(),
+                    Some("zero") if field[2] == "" => field[2] = "z".into(),
+                    Some(json) if json.starts_with('=') => field[0] = json[1..].into(),
+                    _ => {}
+                }
+            }
+            messages.insert(name, Value::Object(fields));
         }
     }
     messages
@@ -118,7 +129,37 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Kinds of fields: `""` one, `"r"` repeated, `"m"` map with string keys, `"i"` a message inlined in JSON.
+/// What the Go structs add, by message and number: `inline`, `zero` (left out of JSON when it is zero; pointers are not),
+/// or `=name` where JSON spells a field otherwise.
+fn go_tags(folder: &Path) -> BTreeMap<(String, String), String> {
+    let line = regex::Regex::new(r#"(?m)^\s+(?:\w+\s+)?(\*?)(\S+)\s+`json:"([^"]*)"\s+protobuf:"\w+,(\d+),\w+(?:,casttype=[\w./]+)?(?:,name=(\w+))?"#).unwrap();
+    let mut out = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ext| ext != "go") || path.to_string_lossy().contains("generated") {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
+        for block in text.split("\ntype ").skip(1) {
+            let Some((name, body)) = block.split_once(" struct {") else { continue };
+            for found in line.captures_iter(body.split("\n}").next().unwrap()) {
+                let (json, number) = (&found[3], found[4].to_string());
+                let (spelled, options) = json.split_once(',').unwrap_or((json, ""));
+                let known = found.get(5).is_some_and(|name| name.as_str() == spelled);
+                let what = match options {
+                    _ if options.contains("inline") => "inline".to_string(),
+                    _ if options.contains("omitempty") && found[1].is_empty() => "zero".to_string(),
+                    _ if !known && !spelled.is_empty() => format!("={spelled}"),
+                    _ => continue,
+                };
+                out.insert((name.to_string(), number), what);
+            }
+        }
+    }
+    out
+}
+
+/// Kinds of fields: `""` one, `"z"` one that zero leaves out, `"r"` repeated, `"m"` map with string keys, `"i"` a message inlined in JSON.
 fn fields(body: &str, package: &str, schema: Option<&Value>) -> Map<String, Value> {
     let mut out = Map::new();
     for line in body.lines().map(str::trim).filter(|l| !l.starts_with("//") && l.ends_with(';')) {

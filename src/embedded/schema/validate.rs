@@ -23,7 +23,7 @@ impl Schema {
             return vec![Cause::invalid("", &Value::Null, "the object nests too deep")];
         }
         if self.is_builtin() {
-            return Vec::new();
+            return self.missing_texts(new, old);
         }
         let mut causes = checked(&self.arena, self.root, new, old, "").causes;
         causes.extend(self.embedded(new));
