@@ -291,6 +291,11 @@ fn fit(
     options: &Options,
     warnings: &mut Vec<String>,
 ) -> Result<(), Failure> {
+    if let Some(why) = resource.schema.unreadable(new) {
+        let kind = &resource.kind;
+        let text = format!("{kind} in version \"{}\" cannot be handled as a {kind}: {why}", resource.version);
+        return Err(Failure::bad_request(text));
+    }
     check_unknown(resource, new, options, warnings)?;
     resource.schema.prune(new);
     resource.schema.default(new);
