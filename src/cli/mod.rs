@@ -12,6 +12,7 @@ mod apply;
 mod ask;
 mod completion;
 mod create;
+mod debug;
 mod delete;
 mod demo;
 mod describe;
@@ -31,6 +32,7 @@ mod resume;
 mod select;
 mod session;
 mod suspend;
+mod trace;
 mod tree;
 mod version;
 
@@ -58,6 +60,8 @@ enum Command {
     Describe(describe::Args),
     /// Show sources, what is built from them and what that applied
     Tree(tree::Args),
+    /// Show what applied an object, and from which source
+    Trace(trace::Args),
     /// Show what controllers said lately
     Events(events::Args),
     /// Show weir's own log, by object
@@ -78,6 +82,8 @@ enum Command {
     Create(create::Args),
     /// Print objects as YAML for a Git repository
     Export(export::Args),
+    /// Look at weir itself
+    Debug(debug::Args),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -130,6 +136,8 @@ async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
         Some(Command::Get(args)) => get::run(cx, args).await,
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,
+        Some(Command::Trace(args)) => trace::run(cx, args).await,
+        Some(Command::Debug(args)) => debug::run(cx, args).await,
         Some(Command::Events(args)) => events::run(cx, args).await,
         Some(Command::Logs(args)) => logs::run(cx, args).await,
         Some(Command::Apply(args)) => apply::run(cx, args).await,
