@@ -17,6 +17,7 @@ mod delete;
 mod demo;
 mod describe;
 mod documents;
+mod door;
 mod edit;
 mod error;
 mod events;
@@ -29,8 +30,12 @@ mod output;
 mod pick;
 mod reconcile;
 mod resume;
+mod rivals;
+mod run;
 mod select;
+mod serve;
 mod session;
+mod signal;
 mod suspend;
 mod trace;
 mod tree;
@@ -54,6 +59,10 @@ pub struct Weir {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Serve the embedded API to kubectl, and reconcile on it
+    Serve(serve::Args),
+    /// Reconcile without a console
+    Run(run::Args),
     /// Show objects in tables, or as json or yaml
     Get(get::Args),
     /// Show all about one object
@@ -133,6 +142,8 @@ fn start(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
 async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
     match command {
         None => Err(CliError::user("the console is not there yet", "name a command; `weir --help` lists them")),
+        Some(Command::Serve(args)) => serve::run(cx, args).await,
+        Some(Command::Run(args)) => run::run(cx, args).await,
         Some(Command::Get(args)) => get::run(cx, args).await,
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,

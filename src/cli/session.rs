@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::{CliError, Cx};
 use crate::base::{Stamp, format_duration};
-use crate::cluster::{Apply, Cluster, Place, Target};
-use crate::embedded::{self, Embedded};
+use crate::cluster::{Apply, Cluster, Connected, Target};
+use crate::embedded::Embedded;
 use crate::kinds;
 use crate::reconcile::{self, Context, Options, Running};
 use crate::store::watch::{self, Scope, Watching};
@@ -21,49 +21,33 @@ use crate::verbs::Desk;
 
 /// How long the first lists may take before a command goes on with what it has.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
-/// Who owns the definitions and the namespace that weir brings to its own cluster.
-const MANAGER: &str = "weir";
 
 /// What a command asks through.
 pub struct Session {
     pub desk: Desk,
+    /// The API that this process holds, when it does.
+    pub embedded: Option<Embedded>,
     watching: Watching,
     running: Option<Running>,
 }
 
 /// Opens the way to the cluster that the flags name, without a picture.
-pub async fn connect(cx: &Cx) -> Result<Cluster, CliError> {
-    let target = cx.global.target()?;
-    let cluster = match &target {
-        Target::Embedded { data } => {
-            let options = embedded::Options { data: Some(data.clone()), ..embedded::Options::default() };
-            let opened = Embedded::open(options).await.map_err(|e| CliError::config(e.to_string(), ""))?;
-            Cluster::over(opened.client(), Place::Embedded { data: Some(data.clone()), address: None })
+pub async fn connect(cx: &Cx) -> Result<Connected, CliError> {
+    connect_to(cx, &cx.global.target()?).await
+}
+
+/// Opens the way to a cluster; weir's own has the namespace that commands work in.
+pub async fn connect_to(cx: &Cx, target: &Target) -> Result<Connected, CliError> {
+    let connected = Cluster::connect(target).await?;
+    if connected.embedded.is_some() {
+        let name = cx.global.home_namespace();
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        if connected.cluster.get(&kinds::of("", "Namespace").id("", &name)).await?.is_none() {
+            let how = Apply { manager: "weir", force: true, dry_run: false };
+            connected.cluster.apply(&namespace, &how).await?;
         }
-        other => Cluster::connect(other).await?.cluster,
-    };
-    if cluster.place().is_embedded() {
-        furnish(cx, &cluster).await?;
     }
-    Ok(cluster)
-}
-
-/// Gives weir's own cluster what its kinds need: their definitions, and the namespace that commands work in.
-async fn furnish(cx: &Cx, cluster: &Cluster) -> Result<(), CliError> {
-    let how = Apply { manager: MANAGER, force: true, dry_run: false };
-    for crd in kinds::reconciled().filter_map(|kind| kind.crd) {
-        cluster.apply(&crd(), &how).await?;
-    }
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cx.global.namespace()}});
-    if cluster.get(&kinds::of("", "Namespace").id("", &cx.global.namespace())).await?.is_none() {
-        cluster.apply(&namespace, &how).await?;
-    }
-    Ok(())
-}
-
-/// Whether this process is the one that must reconcile on that cluster, because nobody else can.
-fn is_held_here(cluster: &Cluster) -> bool {
-    matches!(cluster.place(), Place::Embedded { address: None, .. })
+    Ok(connected)
 }
 
 impl Session {
@@ -76,17 +60,18 @@ impl Session {
     /// would do what is waited for.
     pub async fn with_reconcilers(cx: &Cx) -> Result<Session, CliError> {
         let mut session = Session::open(cx).await?;
-        if is_held_here(&session.desk.cluster) {
+        if session.embedded.is_some() {
             session.reconcile();
         }
         Ok(session)
     }
 
     /// Takes a picture of an open cluster and waits until it is whole.
-    pub async fn over(cluster: Cluster, activity: Activity) -> Session {
+    pub async fn over(connected: Connected, activity: Activity) -> Session {
+        let Connected { cluster, embedded } = connected;
         let desk = Desk { cluster, store: Store::new(), activity };
         let watching = watch::start(&desk.cluster, &desk.store, Scope::default());
-        let session = Session { desk, watching, running: None };
+        let session = Session { desk, embedded, watching, running: None };
         session.first_picture().await;
         session
     }
@@ -124,12 +109,15 @@ impl Session {
         }
     }
 
-    /// Ends the reconcilers, then the watches.
+    /// Ends the reconcilers, then the watches, then the API that this process holds.
     pub async fn close(self) {
         if let Some(running) = self.running {
             running.stop().await;
         }
         self.watching.stop().await;
+        if let Some(embedded) = self.embedded {
+            embedded.close().await;
+        }
     }
 }
 
