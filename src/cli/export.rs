@@ -1,10 +1,9 @@
 //! `weir export`: documents without status and what only the server sets, ready for a Git repository.
 
-use super::documents::sorted;
 use super::pick::pick;
 use super::session::Session;
 use super::{CliError, Cx};
-use crate::base::{Id, yaml};
+use crate::base::Id;
 use crate::verbs::{self, Answer, Query};
 
 #[derive(clap::Args, Debug)]
@@ -40,9 +39,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     }
     for id in ids {
         if let Answer::Yaml(yaml) = session.within(cx, verbs::fetch(&session.desk, Query::Export(id))).await? {
-            let document = yaml::read_one(yaml.as_bytes(), &yaml::Limits::default());
-            let document = document.map_err(|e| CliError::internal(format!("an exported document: {e}")))?;
-            cx.output.data(&format!("---\n{}", yaml::write(&sorted(document))))?;
+            cx.output.data(&format!("---\n{yaml}"))?;
         }
     }
     session.close().await;

@@ -14,10 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::Condition;
-use crate::cluster::Cluster;
 use crate::kinds::Kind;
-use crate::store::Store;
 
+mod context;
 mod kustomization;
 mod objects;
 mod options;
@@ -28,19 +27,12 @@ mod shell;
 mod summary;
 mod wakes;
 
+pub use context::{Context, OpenError};
 pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer};
 pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};
 pub use running::{Queue, Running};
-
-/// What every reconciler may use; cheap to clone.
-#[derive(Clone)]
-pub struct Context {
-    pub cluster: Cluster,
-    pub store: Store,
-    pub options: Arc<Options>,
-}
 
 /// Starts every reconciler; they stop when the answer is dropped.
 pub fn start_all(cx: Context) -> Running {

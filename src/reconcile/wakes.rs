@@ -62,7 +62,10 @@ impl Wakes {
         }
         let body = entry.as_ref().map(|entry| entry.object.body());
         match (lane, entry.as_ref().zip(body.as_ref())) {
-            (Some(lane), Some((entry, body))) => self.observe_self(entry, body, lane, slots),
+            (Some(lane), Some((entry, body))) => {
+                self.learn_targets(store, entry);
+                self.observe_self(entry, body, lane, slots);
+            }
             (Some(_), None) => {
                 self.seen.remove(id);
                 slots.forget(id);
@@ -74,6 +77,17 @@ impl Wakes {
         for (tie, from, lane) in pointing {
             if concerns(store, tie, &from, &old, &signals, slots) {
                 wake_now(slots, &from, lane, Wake::Related(tie, id.clone()));
+            }
+        }
+    }
+
+    /// Takes note of what an object points at, so that the first change of it is known as one.
+    fn learn_targets(&mut self, store: &Store, entry: &Entry) {
+        for relation in entry.relations.iter().filter(|relation| relation.tie == Tie::Uses) {
+            if !self.signals.contains_key(&relation.to)
+                && let Some(target) = store.get(&relation.to)
+            {
+                self.signals.insert(relation.to.clone(), signals(&target, &target.object.body()));
             }
         }
     }

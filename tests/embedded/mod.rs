@@ -6,4 +6,3 @@ mod contract;
 mod durable;
 mod lifecycle;
 mod property;
-mod simulator;

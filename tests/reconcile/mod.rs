@@ -5,14 +5,14 @@
 mod kustomization;
 mod shell;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir::base::{Condition, Digest, FileTree, Id};
+use weir::base::{Condition, Digest, FileTree, Id, Stamp};
 use weir::cluster::{Apply, Cluster, Place, Precondition, Propagation};
 use weir::embedded::{self, Embedded};
 use weir::kinds;
+use weir::outside::artifacts::Owner;
 use weir::reconcile::{Context, Crew, Options, Running};
 use weir::store::{self, Store, watch::Watching};
 
@@ -23,17 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct World {
     pub api: Embedded,
     pub cluster: Cluster,
-    pub store: Store,
     pub cx: Context,
+    /// Where the artifacts are on disk.
+    pub files: tempfile::TempDir,
     running: Option<Running>,
     _watching: Watching,
-    _files: tempfile::TempDir,
 }
 
 impl World {
     /// Opens a world whose reconcilers are not started yet.
     pub async fn new(options: Options) -> World {
+        if std::env::var("WEIR_TEST_LOG").is_ok() {
+            tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init().ok();
+        }
         let api = Embedded::open(embedded::Options::default()).await.unwrap();
+        World::on(api, options).await
+    }
+
+    /// As [`World::new`], with workloads that never become ready by themselves.
+    pub async fn still(options: Options) -> World {
+        let api = Embedded::open(embedded::Options { simulate: false, ..Default::default() }).await.unwrap();
         World::on(api, options).await
     }
 
@@ -53,8 +62,8 @@ impl World {
         let store = Store::new();
         let watching = store::watch::start(&cluster, &store, store::watch::Scope::default());
         let files = tempfile::tempdir().unwrap();
-        let cx = context(&cluster, &store, options, files.path());
-        World { api, cluster, store, cx, running: None, _watching: watching, _files: files }
+        let cx = Context::open(cluster.clone(), store, options, files.path()).await.unwrap();
+        World { api, cluster, cx, files, running: None, _watching: watching }
     }
 
     /// Starts some reconcilers.
@@ -71,6 +80,24 @@ impl World {
 
     pub fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
+    }
+
+    /// Gives a source an artifact with these files, as its own reconciler would.
+    pub async fn publish(&self, name: &str, revision: &str, files: &[(&str, &str)]) {
+        let tree: FileTree = files.iter().copied().collect();
+        let archive = weir::engine::archive::pack(&tree);
+        let file = format!("{}.tar.gz", Digest::sha256(&archive).hex);
+        let owner = Owner::new("GitRepository", "default", name);
+        let stored = self.cx.artifacts.store(&owner, &file, revision, archive, Stamp(0)).await.unwrap();
+        let source = json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"url": "https://example.com/repo", "interval": "10m"}});
+        self.put(source).await;
+        let artifact = json!({"path": stored.path, "url": stored.url, "revision": revision,
+            "digest": stored.digest.to_string(), "lastUpdateTime": "2026-01-01T00:00:00Z"});
+        let id = kinds::git_repository::KIND.id("default", name);
+        let patch = json!({"status": {"artifact": artifact}});
+        self.cluster.merge_patch(&id, &patch, Some("status"), "test").await.unwrap();
     }
 
     /// Applies a document as a person would.
@@ -108,7 +135,7 @@ impl World {
             }
         });
         let found = found.await.ok();
-        found.unwrap_or_else(|| panic!("{id} was never {what}: {:#}", last.unwrap_or_default()))
+        found.unwrap_or_else(|| panic!("{id} was never {what}: {:#}", last.unwrap_or_default()["status"]))
     }
 
     /// Waits until an object's Ready has a reason.
@@ -153,11 +180,6 @@ impl World {
             .map(|event| format!("{}: {}", event["reason"].as_str().unwrap(), event["message"].as_str().unwrap()))
             .collect()
     }
-}
-
-fn context(cluster: &Cluster, store: &Store, options: Options, files: &std::path::Path) -> Context {
-    let _ = files;
-    Context { cluster: cluster.clone(), store: store.clone(), options: Arc::new(options) }
 }
 
 async fn put(cluster: &Cluster, document: &Value) -> Value {

@@ -1,0 +1,53 @@
+//! [`Context`]: what every reconciler may use, opened in one step.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Options;
+use crate::cluster::Cluster;
+use crate::outside::artifacts::{Artifacts, StorageError};
+use crate::outside::egress::Egress;
+use crate::outside::http::{Client, HttpError, Settings};
+use crate::outside::serve::{self, Served};
+use crate::store::Store;
+
+/// What every reconciler may use; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    pub cluster: Cluster,
+    pub store: Store,
+    /// Where sources put what they fetched.
+    pub artifacts: Artifacts,
+    /// Fetches artifacts from whoever serves them, this machine included.
+    pub client: Client,
+    pub options: Arc<Options>,
+    /// Hands artifacts out for as long as anybody has this context.
+    _served: Arc<Served>,
+}
+
+/// Why the reconcilers cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("artifacts cannot be served on {address}: {source}")]
+    Serve { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Client(#[from] HttpError),
+}
+
+impl Context {
+    /// Opens the artifact storage in a directory, serves it on loopback, and sets up the client.
+    ///
+    /// Errors when another weir uses the directory, or it cannot be written.
+    pub async fn open(cluster: Cluster, store: Store, options: Options, files: &Path) -> Result<Context, OpenError> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let bound = serve::bind(address).await;
+        let (listener, address) = bound.map_err(|source| OpenError::Serve { address, source })?;
+        let artifacts = Artifacts::open(files, &format!("http://{address}"))?;
+        let served = Arc::new(serve::serve(listener, artifacts.clone()));
+        let client = Client::new(&Settings { egress: Egress { loopback: true }, ..Settings::default() })?;
+        Ok(Context { cluster, store, artifacts, client, options: Arc::new(options), _served: served })
+    }
+}
