@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod apply;
 mod ask;
+mod build;
 mod completion;
 mod create;
 mod delete;
@@ -76,6 +77,8 @@ enum Command {
     Apply(apply::Args),
     /// Create or change an object, or print it with --export
     Create(create::Args),
+    /// Print what would be applied
+    Build(build::Args),
     /// Print objects as YAML for a Git repository
     Export(export::Args),
     /// Print the version
@@ -139,6 +142,7 @@ async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
         Some(Command::Edit(args)) => edit::run(cx, args).await,
         Some(Command::Delete(args)) => delete::run(cx, args).await,
         Some(Command::Create(args)) => create::run(cx, args).await,
+        Some(Command::Build(args)) => build::run(cx, args).await,
         Some(Command::Export(args)) => export::run(cx, args).await,
         Some(Command::Version(args)) => version::run(cx, &args),
         Some(Command::Completion(args)) => completion::run(cx, &args),
