@@ -53,7 +53,8 @@ impl Object {
             generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or_default(),
             created: text("creationTimestamp").parse().ok(),
             deleting: metadata.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
-            body: value.to_string().into_bytes().into(),
+            // Copied, because shrinking the grown buffer in place would leave a hole behind each object.
+            body: value.to_string().as_bytes().into(),
             id,
         })
     }

@@ -8,6 +8,7 @@ use super::{CliError, Cx};
 use crate::base::{Health, Id, State, Value};
 use crate::cluster::{Apply, Cluster};
 use crate::kinds;
+use crate::verbs::MANAGER;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -28,9 +29,6 @@ pub struct Args {
     force_conflicts: bool,
 }
 
-/// Who owns the fields that a person applies with weir.
-const MANAGER: &str = "weir-apply";
-
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let mut documents = documents::read(cx, &args.files, args.recursive)?;
     if documents.is_empty() {
@@ -48,7 +46,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         session.close().await;
         return outcome;
     }
-    apply(cx, &args, &connect(cx).await?, documents).await
+    apply(cx, &args, &connect(cx).await?.cluster, documents).await
 }
 
 async fn apply(cx: &Cx, args: &Args, cluster: &Cluster, documents: Vec<Document>) -> Result<(), CliError> {

@@ -1,9 +1,10 @@
 //! `weir export`: documents without status and what only the server sets, ready for a Git repository.
 
+use super::documents::sorted;
 use super::pick::pick;
 use super::session::Session;
 use super::{CliError, Cx};
-use crate::base::Id;
+use crate::base::{Id, yaml};
 use crate::verbs::{self, Answer, Query};
 
 #[derive(clap::Args, Debug)]
@@ -39,7 +40,9 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     }
     for id in ids {
         if let Answer::Yaml(yaml) = session.within(cx, verbs::fetch(&session.desk, Query::Export(id))).await? {
-            cx.output.data(&format!("---\n{yaml}"))?;
+            let document = yaml::read_one(yaml.as_bytes(), &yaml::Limits::default());
+            let document = document.map_err(|e| CliError::internal(format!("an exported document: {e}")))?;
+            cx.output.data(&format!("---\n{}", yaml::write(&sorted(document))))?;
         }
     }
     session.close().await;

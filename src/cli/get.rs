@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
+use super::documents::sorted;
 use super::output::Table;
 use super::pick::{Picked, Wanted, pick};
 use super::session::{Session, connect, now};
@@ -57,12 +58,13 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     if args.watch {
         return watch(cx, &args, &namespace).await;
     }
-    let cluster = connect(cx).await?;
-    let picked = pick(&cluster, &args.words).await?;
+    let connected = connect(cx).await?;
+    let cluster = &connected.cluster;
+    let picked = pick(cluster, &args.words).await?;
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for wanted in &picked.wanted {
-        let (documents, gone) = match read(&cluster, &args, wanted, &namespace).await {
+        let (documents, gone) = match read(cluster, &args, wanted, &namespace).await {
             Err(ClusterError::NoKind { .. }) if picked.group => continue,
             answer => answer?,
         };
@@ -179,7 +181,7 @@ fn marked(document: &Value) -> Value {
     {
         root.insert("simulated".into(), true.into());
     }
-    document
+    sorted(document)
 }
 
 /// `kustomization.kustomize.toolkit.fluxcd.io/apps`, as kubectl names objects.

@@ -38,8 +38,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 impl Global {
     /// The namespace that commands work in.
     pub fn namespace(&self) -> String {
-        let given = self.namespace.clone().filter(|name| !name.is_empty());
-        given.or_else(|| variable("FLUX_SYSTEM_NAMESPACE")).unwrap_or_else(|| "flux-system".into())
+        self.namespace.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| self.home_namespace())
+    }
+
+    /// The namespace that weir and Flux live in.
+    pub fn home_namespace(&self) -> String {
+        variable("FLUX_SYSTEM_NAMESPACE").unwrap_or_else(|| "flux-system".into())
     }
 
     /// Whether a namespace was named by a flag.

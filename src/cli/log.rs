@@ -3,8 +3,9 @@
 //! A line is about an object when the event or a span around it has the field `id`. The file is a JSON line each, in the
 //! data directory; when it has grown, it becomes the one older file. Start with [`Log`].
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -94,9 +95,9 @@ pub fn format(line: &Line) -> String {
 impl LogFile {
     fn open(path: &Path) -> std::io::Result<Self> {
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let size_bytes = file.metadata()?.len();
         Ok(LogFile { path: path.into(), file, size_bytes })
     }

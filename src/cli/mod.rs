@@ -13,10 +13,12 @@ mod ask;
 mod build;
 mod completion;
 mod create;
+mod debug;
 mod delete;
 mod demo;
 mod describe;
 mod documents;
+mod door;
 mod edit;
 mod error;
 mod events;
@@ -29,9 +31,14 @@ mod output;
 mod pick;
 mod reconcile;
 mod resume;
+mod rivals;
+mod run;
 mod select;
+mod serve;
 mod session;
+mod signal;
 mod suspend;
+mod trace;
 mod tree;
 mod version;
 
@@ -53,12 +60,18 @@ pub struct Weir {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Serve the embedded API to kubectl, and reconcile on it
+    Serve(serve::Args),
+    /// Reconcile without a console
+    Run(run::Args),
     /// Show objects in tables, or as json or yaml
     Get(get::Args),
     /// Show all about one object
     Describe(describe::Args),
     /// Show sources, what is built from them and what that applied
     Tree(tree::Args),
+    /// Show what applied an object, and from which source
+    Trace(trace::Args),
     /// Show what controllers said lately
     Events(events::Args),
     /// Show weir's own log, by object
@@ -81,6 +94,8 @@ enum Command {
     Build(build::Args),
     /// Print objects as YAML for a Git repository
     Export(export::Args),
+    /// Look at weir itself
+    Debug(debug::Args),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -130,9 +145,13 @@ fn start(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
 async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
     match command {
         None => Err(CliError::user("the console is not there yet", "name a command; `weir --help` lists them")),
+        Some(Command::Serve(args)) => serve::run(cx, args).await,
+        Some(Command::Run(args)) => run::run(cx, args).await,
         Some(Command::Get(args)) => get::run(cx, args).await,
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,
+        Some(Command::Trace(args)) => trace::run(cx, args).await,
+        Some(Command::Debug(args)) => debug::run(cx, args).await,
         Some(Command::Events(args)) => events::run(cx, args).await,
         Some(Command::Logs(args)) => logs::run(cx, args).await,
         Some(Command::Apply(args)) => apply::run(cx, args).await,

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::{CliError, Cx};
 use crate::base::{Stamp, format_duration};
-use crate::cluster::{Apply, Cluster, Place, Target};
-use crate::embedded::{self, Embedded};
+use crate::cluster::{Apply, Cluster, Connected, Place, Target};
+use crate::embedded::Embedded;
 use crate::kinds;
 use crate::reconcile::{self, Context, Options, Running};
 use crate::store::watch::{self, Scope, Watching};
@@ -20,51 +20,35 @@ use crate::verbs::Desk;
 
 /// How long the first lists may take before a command goes on with what it has.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
-/// Who owns the definitions and the namespace that weir brings to its own cluster.
-const MANAGER: &str = "weir";
 
 /// What a command asks through.
 pub struct Session {
     pub desk: Desk,
+    /// The API that this process holds, when it does.
+    pub embedded: Option<Embedded>,
     watching: Watching,
     running: Option<Running>,
-    /// Artifacts of a cluster that is not kept here.
+    /// Artifacts of a cluster whose data is not kept here; they go with the session.
     passing: Option<tempfile::TempDir>,
 }
 
 /// Opens the way to the cluster that the flags name, without a picture.
-pub async fn connect(cx: &Cx) -> Result<Cluster, CliError> {
-    let target = cx.global.target()?;
-    let cluster = match &target {
-        Target::Embedded { data } => {
-            let options = embedded::Options { data: Some(data.clone()), ..embedded::Options::default() };
-            let opened = Embedded::open(options).await.map_err(|e| CliError::config(e.to_string(), ""))?;
-            Cluster::over(opened.client(), Place::Embedded { data: Some(data.clone()), address: None })
+pub async fn connect(cx: &Cx) -> Result<Connected, CliError> {
+    connect_to(cx, &cx.global.target()?).await
+}
+
+/// Opens the way to a cluster; weir's own has the namespace that commands work in.
+pub async fn connect_to(cx: &Cx, target: &Target) -> Result<Connected, CliError> {
+    let connected = Cluster::connect(target).await?;
+    if connected.embedded.is_some() {
+        let name = cx.global.home_namespace();
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        if connected.cluster.get(&kinds::of("", "Namespace").id("", &name)).await?.is_none() {
+            let how = Apply { manager: "weir", force: true, dry_run: false };
+            connected.cluster.apply(&namespace, &how).await?;
         }
-        other => Cluster::connect(other).await?.cluster,
-    };
-    if cluster.place().is_embedded() {
-        furnish(cx, &cluster).await?;
     }
-    Ok(cluster)
-}
-
-/// Gives weir's own cluster what its kinds need: their definitions, and the namespace that commands work in.
-async fn furnish(cx: &Cx, cluster: &Cluster) -> Result<(), CliError> {
-    let how = Apply { manager: MANAGER, force: true, dry_run: false };
-    for crd in kinds::reconciled().filter_map(|kind| kind.crd) {
-        cluster.apply(&crd(), &how).await?;
-    }
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cx.global.namespace()}});
-    if cluster.get(&kinds::of("", "Namespace").id("", &cx.global.namespace())).await?.is_none() {
-        cluster.apply(&namespace, &how).await?;
-    }
-    Ok(())
-}
-
-/// Whether this process is the one that must reconcile on that cluster, because nobody else can.
-fn is_held_here(cluster: &Cluster) -> bool {
-    matches!(cluster.place(), Place::Embedded { address: None, .. })
+    Ok(connected)
 }
 
 impl Session {
@@ -77,36 +61,38 @@ impl Session {
     /// would do what is waited for.
     pub async fn with_reconcilers(cx: &Cx) -> Result<Session, CliError> {
         let mut session = Session::open(cx).await?;
-        if is_held_here(&session.desk.cluster) {
+        if session.embedded.is_some() {
             session.reconcile().await?;
         }
         Ok(session)
     }
 
     /// Takes a picture of an open cluster and waits until it is whole.
-    pub async fn over(cluster: Cluster, activity: Activity) -> Session {
+    pub async fn over(connected: Connected, activity: Activity) -> Session {
+        let Connected { cluster, embedded } = connected;
         let desk = Desk { cluster, store: Store::new(), activity };
         let watching = watch::start(&desk.cluster, &desk.store, Scope::default());
-        let session = Session { desk, watching, running: None, passing: None };
+        let session = Session { desk, embedded, watching, running: None, passing: None };
         session.first_picture().await;
         session
     }
 
     /// Starts the reconcilers; they end with the session.
     ///
-    /// Errors when another weir has the artifacts, or they cannot be written.
+    /// Errors when artifacts cannot be kept or served.
     pub async fn reconcile(&mut self) -> Result<(), CliError> {
-        let kept = match self.desk.cluster.place() {
-            Place::Embedded { data: Some(data), .. } => Some(data.join("artifacts")),
-            _ => None,
+        let files = match self.desk.cluster.place() {
+            Place::Embedded { data: Some(data), .. } => data.join("artifacts"),
+            _ => {
+                let made = tempfile::Builder::new().prefix("weir-artifacts-").tempdir();
+                let made =
+                    made.map_err(|e| CliError::config(format!("artifacts cannot be kept: {e}"), "look at TMPDIR"))?;
+                self.passing.insert(made).path().to_path_buf()
+            }
         };
-        let unusable = |e: &dyn std::fmt::Display| CliError::config(e.to_string(), "");
-        let passing = tempfile::tempdir().map_err(|e| unusable(&e))?;
-        let files = kept.unwrap_or_else(|| passing.path().to_owned());
         let (cluster, store) = (self.desk.cluster.clone(), self.desk.store.clone());
         let opened = Context::open(cluster, store, Options::default(), &files).await;
-        self.running = Some(reconcile::start_all(opened.map_err(|e| unusable(&e))?));
-        self.passing = Some(passing);
+        self.running = Some(reconcile::start_all(opened.map_err(|e| CliError::config(e.to_string(), ""))?));
         Ok(())
     }
 
@@ -136,12 +122,15 @@ impl Session {
         }
     }
 
-    /// Ends the reconcilers, then the watches.
+    /// Ends the reconcilers, then the watches, then the API that this process holds.
     pub async fn close(self) {
         if let Some(running) = self.running {
             running.stop().await;
         }
         self.watching.stop().await;
+        if let Some(embedded) = self.embedded {
+            embedded.close().await;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::pick::object;
 use super::session::Session;
 use super::{CliError, Cx};
-use crate::base::yaml;
+use crate::base::{Id, Text, yaml};
 use crate::kinds::{self, Tie};
 use crate::store::forest;
 use crate::verbs::{self, Answer, Query, TreeNode};
@@ -37,9 +37,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     };
     let mut nodes = Vec::new();
     for id in roots {
-        if let Answer::Tree(node) = session.within(cx, verbs::fetch(&session.desk, Query::Tree(id))).await? {
-            nodes.push(node);
-        }
+        nodes.extend(below(cx, &session, id).await?);
     }
     session.close().await;
     if nodes.is_empty() {
@@ -54,6 +52,26 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     }
 }
 
+/// The tree below an object. A source that is named but absent has one too: what waits for it.
+async fn below(cx: &Cx, session: &Session, id: Id) -> Result<Option<TreeNode>, CliError> {
+    let store = &session.desk.store;
+    let waiting = forest::children(store, &id);
+    let mut roots = vec![id.clone()];
+    if store.get(&id).is_none() && !waiting.is_empty() {
+        roots = waiting.into_iter().map(|branch| branch.id).collect();
+    }
+    let mut nodes = Vec::new();
+    for root in &roots {
+        if let Answer::Tree(node) = session.within(cx, verbs::fetch(&session.desk, Query::Tree(root.clone()))).await? {
+            nodes.push(node);
+        }
+    }
+    if roots == [id.clone()] {
+        return Ok(nodes.pop());
+    }
+    Ok(Some(TreeNode { id, tie: None, health: None, revision: Text::default(), link: false, children: nodes }))
+}
+
 /// One node with the lines that lead to it, then its children. The depth is that of the picture, which `verbs` bounds.
 fn print(cx: &Cx, node: &TreeNode, first: &str, rest: &str, compact: bool) -> Result<(), CliError> {
     let (word, message) = match &node.health {
@@ -62,7 +80,7 @@ fn print(cx: &Cx, node: &TreeNode, first: &str, rest: &str, compact: bool) -> Re
             let shown = format!("{} {}{simulated}", health.state.sign(), health.state.word());
             let troubled = health.state != crate::base::State::Ready;
             let message = if troubled { health.message.lines().next().unwrap_or_default() } else { "" };
-            (cx.output.tint(health.state, &shown), crate::base::Text::new(message).into_string())
+            (cx.output.tint(health.state, &shown), Text::new(message).into_string())
         }
         None => (cx.output.tint(crate::base::State::Unknown, "? not found"), String::new()),
     };

@@ -12,6 +12,7 @@
 mod admit;
 mod answer;
 mod catalog;
+mod cells;
 mod collect;
 mod columns;
 mod definitions;
@@ -35,11 +36,13 @@ pub mod schema;
 mod select;
 mod serve;
 mod service;
+mod simulate;
 mod status;
 mod store;
 mod table;
 mod view;
 mod watch;
+mod workloads;
 mod write;
 
 use std::net::SocketAddr;
@@ -133,6 +136,11 @@ impl Embedded {
         let core = Arc::new(Core { store, dial: Dial::default(), now: options.now, closing, note });
         collect::first_namespaces(&core).await;
         tokio::spawn(collect::run(core.clone()));
+        if options.simulate {
+            let api = Api { core: core.clone(), owner: None };
+            let client = kube::Client::new(api, "default");
+            tokio::spawn(workloads::run(client, options.now, core.closing.clone()));
+        }
         let owner = Arc::new(Owner { core: core.clone() });
         Ok(Embedded { core, owner })
     }
@@ -144,7 +152,7 @@ impl Embedded {
 
     /// The API as a service, for whoever wants to speak to it without a socket.
     pub fn service(&self) -> Api {
-        Api { core: self.core.clone(), _owner: self.owner.clone() }
+        Api { core: self.core.clone(), owner: Some(self.owner.clone()) }
     }
 
     /// Serves the API on a loopback address until the handle is dropped or the API is closed.
@@ -174,6 +182,8 @@ impl Embedded {
     /// Ends all watches, and returns when everything accepted is durable and the store is closed.
     pub async fn close(self) {
         self.core.closing.cancel();
+        // A copy of the lock file is a lock.
+        self.core.note.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let core = self.core.clone();
         // Joining the writer blocks, and must not block a runtime's thread.
         let _ = tokio::task::spawn_blocking(move || core.store.close()).await;

@@ -70,3 +70,52 @@ pub fn children(store: &Store, id: &Id) -> Vec<Branch> {
     branches.dedup_by(|a, b| a.id == b.id);
     branches
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn store() -> Store {
+        let store = Store::new();
+        let kustomization = |name: &str, source: &str, owned: &[&str]| {
+            let entries: Vec<_> = owned.iter().map(|id| json!({"id": id, "v": "v1"})).collect();
+            json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+                "metadata": {"name": name, "namespace": "n"}, "spec": {"sourceRef": {"kind": "GitRepository", "name": source}},
+                "status": {"inventory": {"entries": entries}}})
+        };
+        store.put(vec![
+            json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": {"name": "g", "namespace": "n"}}),
+            kustomization("root", "g", &["n_apps_kustomize.toolkit.fluxcd.io_Kustomization", "n_gone_apps_Deployment"]),
+            kustomization("apps", "g", &["n_c__ConfigMap"]),
+            kustomization("lost", "absent", &[]),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "by-hand", "namespace": "n"}}),
+        ]);
+        store
+    }
+
+    fn told(branches: &[Branch]) -> Vec<String> {
+        let mark = |branch: &Branch| match (branch.missing, branch.link) {
+            (true, _) => " missing",
+            (_, true) => " link",
+            _ => "",
+        };
+        branches.iter().map(|branch| format!("{}{}", branch.id, mark(branch))).collect()
+    }
+
+    #[test]
+    fn everything_has_one_place_below_its_source_or_owner() {
+        let store = store();
+        let shown: Vec<_> = roots(&store).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["GitRepository/n/absent", "GitRepository/n/g"]);
+        let below = |kind: &kinds::Kind, name: &str| told(&children(&store, &kind.id("n", name)));
+        let (git, kustomization) = (&kinds::git_repository::KIND, &kinds::kustomization::KIND);
+        assert_eq!(below(git, "absent"), ["Kustomization/n/lost"]);
+        assert_eq!(below(git, "g"), ["Kustomization/n/apps", "Kustomization/n/root"]);
+        assert_eq!(below(kustomization, "root"), ["Deployment/n/gone missing", "Kustomization/n/apps link"]);
+        assert_eq!(below(kustomization, "apps"), ["ConfigMap/n/c"]);
+        assert_eq!(parent(&store, &Id::new("", "ConfigMap", "n", "by-hand")), None);
+    }
+}

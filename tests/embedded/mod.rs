@@ -6,3 +6,4 @@ mod contract;
 mod durable;
 mod lifecycle;
 mod property;
+mod simulator;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Subcommand};
 use serde_json::{Map, Value};
 
+use super::documents::sorted;
 use super::global::duration;
 use super::session::Session;
 use super::{CliError, Cx};
@@ -129,19 +130,6 @@ fn labels(given: &[String]) -> Result<Map<String, Value>, CliError> {
         _ => Err(CliError::user(format!("--label {text:?} is not key=value"), "write it like --label team=shop")),
     };
     given.iter().map(pair).collect()
-}
-
-/// Keys in alphabetical order at every level, because Flux prints documents through a sorted map.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
-        plain => plain,
-    }
 }
 
 /// A flag's text; an empty one counts as not given, as in Go.

@@ -1,0 +1,45 @@
+//! `weir run`: the reconcilers without a console, with their log on stderr.
+
+use super::door::Door;
+use super::session::{Session, connect_to};
+use super::{CliError, Cx, log, rivals};
+use crate::cluster::{Place, Target};
+use crate::embedded::Access;
+
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+pub async fn run(cx: &Cx, _: Args) -> Result<(), CliError> {
+    let target = cx.global.target()?;
+    let data = match &target {
+        Target::Embedded { data } => Some(data.clone()),
+        _ => None,
+    };
+    let activity = log::start(data.as_deref().map(log::path_in).as_deref(), true);
+    let connected = connect_to(cx, &target).await?;
+    let place = connected.cluster.place().clone();
+    if let Place::Embedded { address: Some(address), .. } = &place {
+        let hint = "use that one, stop it, or choose another directory with --data";
+        return Err(CliError::config(format!("another weir reconciles there already, at {address}"), hint));
+    }
+    if !place.is_embedded() {
+        rivals::refuse(&connected.cluster).await?;
+    }
+    let door = match (&connected.embedded, &data) {
+        (Some(embedded), Some(data)) => {
+            let any_port = ([127, 0, 0, 1], 0).into();
+            Some(Door::open(embedded, data, any_port, Access::fresh()).await?)
+        }
+        _ => None,
+    };
+    let mut session = Session::over(connected, activity).await;
+    session.reconcile().await?;
+    cx.output.success(format!("reconciling on {place}"));
+    super::signal::ended().await;
+    cx.output.action("stopping");
+    if let Some(door) = door {
+        door.close().await;
+    }
+    session.close().await;
+    Ok(())
+}
