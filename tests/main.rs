@@ -2,6 +2,7 @@
 
 mod base;
 mod cli;
+mod console;
 mod embedded;
 mod engine;
 mod house;

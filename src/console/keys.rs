@@ -1,6 +1,6 @@
 //! From a key to an action: the walk through the keymap, and what help, footer and hints read back from it.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::actions::{self, Action, EVERYWHERE, Scope};
 use super::look::built_in;
@@ -137,6 +137,20 @@ pub fn read(event: KeyEvent) -> Option<Key> {
         _ => return None,
     };
     Some(key.normal())
+}
+
+/// So many keys at once in a place where keys are commands were never typed: it is a paste that is not bracketed.
+const BURST: usize = 48;
+/// Whether so many different letters came at once that nobody typed them; a held key repeats one.
+pub fn is_burst(events: &[Event]) -> bool {
+    let letters: Vec<char> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Key(key) => read(*key).and_then(Key::typed),
+            _ => None,
+        })
+        .collect();
+    letters.windows(2).filter(|pair| pair[0] != pair[1]).count() >= BURST
 }
 
 #[cfg(test)]

@@ -1,0 +1,398 @@
+//! One object, page by page: describe, YAML, events, conditions, and weir's own log about it.
+
+use std::collections::HashMap;
+
+use ratatui::layout::Rect;
+
+use super::Screen;
+use super::rows;
+use crate::base::{Age, Condition, Id, Stamp, State};
+use crate::console::actions::{Action, Scope, Tab};
+use crate::console::look::Role;
+use crate::console::message::{Answer, Open, PaintedLine, Reply, Slot};
+use crate::console::shared::{Shared, age_lasts};
+use crate::console::widgets::page::{Line, Page};
+use crate::console::widgets::{Canvas, Piece};
+use crate::kinds;
+use crate::store::{self, Changes, Level};
+use crate::verbs::{self, EventLine, Query, Section};
+
+/// The object and its pages.
+pub struct Detail {
+    id: Id,
+    tab: Tab,
+    pages: HashMap<Tab, Page>,
+    /// What a page says instead of its lines: that it is loading, or why it cannot.
+    instead: HashMap<Tab, Vec<Line>>,
+    query: String,
+    yaml: String,
+    events: Vec<EventLine>,
+    due: Option<Stamp>,
+}
+
+impl Detail {
+    pub fn new(id: Id, tab: Tab) -> Self {
+        Detail {
+            id,
+            tab,
+            pages: HashMap::new(),
+            instead: HashMap::new(),
+            query: String::new(),
+            yaml: String::new(),
+            events: Vec::new(),
+            due: None,
+        }
+    }
+
+    fn page(&mut self) -> &mut Page {
+        let new = || if self.tab == Tab::Logs { Page::following(true) } else { Page::wrapping() };
+        self.pages.entry(self.tab).or_insert_with(new)
+    }
+
+    fn show(&mut self, tab: Tab, cx: &Shared) -> Reply {
+        self.tab = tab;
+        if !self.pages.contains_key(&tab) {
+            self.page();
+            self.instead.insert(tab, vec![Line::new("loading …", Role::Progressing)]);
+        }
+        let query = self.query.clone();
+        self.page().search(&query);
+        self.ask(cx)
+    }
+
+    /// Asks for what the page shows; the conditions are in the picture already.
+    fn ask(&mut self, cx: &Shared) -> Reply {
+        let query = match self.tab {
+            Tab::Describe => Query::Describe(self.id.clone()),
+            Tab::Yaml => Query::Yaml(self.id.clone()),
+            Tab::Events => Query::Events(Some(self.id.clone())),
+            Tab::Logs => Query::Logs(Some(self.id.clone())),
+            Tab::Conditions => {
+                self.set(conditions(&self.id, cx));
+                return Reply::Redraw;
+            }
+        };
+        Reply::Many(vec![Reply::Redraw, Reply::Fetch(Slot::Page(self.tab), query)])
+    }
+
+    fn set(&mut self, lines: Vec<Line>) {
+        self.instead.remove(&self.tab);
+        self.page().set(lines);
+    }
+
+    fn fetched(&mut self, tab: Tab, answer: Result<verbs::Answer, verbs::Refusal>, cx: &Shared) -> Reply {
+        let current = std::mem::replace(&mut self.tab, tab);
+        let mut reply = Reply::Redraw;
+        match answer {
+            Err(refusal) => {
+                let mut lines = vec![Line::of(vec![Piece::text(refusal.message, Role::Danger)])];
+                lines.push(Line::of(vec![Piece::text(refusal.hint, Role::Dim)]));
+                self.instead.insert(tab, lines);
+            }
+            Ok(verbs::Answer::Description(sections)) => self.set(description(&sections)),
+            Ok(verbs::Answer::Yaml(yaml)) if yaml != self.yaml || self.instead.contains_key(&tab) => {
+                self.set(plain(&yaml));
+                self.yaml.clone_from(&yaml);
+                reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(yaml)]);
+            }
+            Ok(verbs::Answer::Events(events)) => {
+                self.set(event_lines(&events, &self.id, cx.now));
+                self.events = events;
+            }
+            Ok(verbs::Answer::Logs(lines)) => self.set(log_lines(&lines, false)),
+            Ok(_) => reply = Reply::Stay,
+        }
+        self.tab = current;
+        reply
+    }
+}
+
+/// Text before it is coloured.
+fn plain(yaml: &str) -> Vec<Line> {
+    crate::base::Text::lines(yaml.trim_end())
+        .into_iter()
+        .map(|text| Line::of(vec![Piece::text(text, Role::Text)]))
+        .collect()
+}
+
+/// Text with its colours: lengths in bytes of the raw lines.
+pub(super) fn painted(yaml: &str, paint: &[PaintedLine]) -> Vec<Line> {
+    let paint = paint.iter().map(Some).chain(std::iter::repeat(None));
+    let colour = |(raw, paint): (&str, Option<&PaintedLine>)| {
+        let Some(paint) = paint else { return Line::new(raw, Role::Text) };
+        let mut rest = raw;
+        let mut pieces = Vec::new();
+        for (length, role) in paint {
+            let Some((part, after)) = rest.split_at_checked(*length) else { break };
+            if !part.is_empty() {
+                pieces.push(Piece::new(part, *role));
+            }
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::new(rest, Role::Text));
+        }
+        let indent = raw.len() - raw.trim_start().len();
+        Line { indent: u16::try_from(indent + 2).unwrap_or(2), ..Line::of(pieces) }
+    };
+    yaml.trim_end().lines().zip(paint).map(colour).collect()
+}
+
+fn description(sections: &[Section]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for section in sections {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        if !section.title.as_str().is_empty() {
+            lines.push(Line::of(vec![Piece::text(section.title.clone(), Role::Title)]));
+        }
+        let wide = section.rows.iter().map(|row| row.label.as_str().chars().count()).max().unwrap_or(0).min(28);
+        for row in &section.rows {
+            let role = match (row.state, &row.link) {
+                (Some(state), _) => state.into(),
+                (None, Some(_)) => Role::Link,
+                (None, None) => Role::Text,
+            };
+            let sign = row.state.map_or(String::new(), |state| format!("{} ", state.sign()));
+            let label = if wide == 0 { "  ".to_owned() } else { format!("  {:<wide$}  ", row.label) };
+            let indent = u16::try_from(wide + 4).unwrap_or(4);
+            let pieces = vec![Piece::new(label, Role::Label), Piece::new(format!("{sign}{}", row.value), role)];
+            lines.push(Line { indent, link: row.link.clone(), pieces });
+        }
+    }
+    lines
+}
+
+fn event_lines(events: &[EventLine], about: &Id, now: Stamp) -> Vec<Line> {
+    if events.is_empty() {
+        return vec![Line::new(
+            "no events: nothing was reported lately (servers forget them after an hour)",
+            Role::Dim,
+        )];
+    }
+    let line = |event: &EventLine| {
+        let age = event.last_seen.map_or("?".into(), |at| Age::between(at, now).to_string());
+        let times = if event.count > 1 { format!(" ×{}", event.count) } else { String::new() };
+        let (sign, role) = if event.warning { ("✗ Warning", Role::Failed) } else { ("  Normal ", Role::Dim) };
+        let other = event.about.as_ref().filter(|id| *id != about);
+        let mut pieces = vec![
+            Piece::new(format!("{age:>6}{times:<4} "), Role::Dim),
+            Piece::new(format!("{sign}  "), role),
+            Piece::new(format!("{}  ", event.reason), Role::Strong),
+        ];
+        if let Some(other) = other {
+            pieces.push(Piece::new(format!("{other}  "), Role::Link));
+        }
+        pieces.push(Piece::text(event.message.clone(), if event.warning { Role::Failed } else { Role::Text }));
+        Line { indent: 12, link: other.cloned(), pieces }
+    };
+    events.iter().map(line).collect()
+}
+
+/// Lines of weir's log; with the object when they are about several.
+pub(super) fn log_lines(lines: &[store::Line], with_object: bool) -> Vec<Line> {
+    if lines.is_empty() {
+        let text = "nothing yet: weir logs here what its own reconcilers do; other controllers log elsewhere";
+        return vec![Line::new(text, Role::Dim)];
+    }
+    lines.iter().map(|line| log_line(line, with_object)).collect()
+}
+
+/// One line of weir's log.
+pub(super) fn log_line(line: &store::Line, with_object: bool) -> Line {
+    let at = line.at.to_string();
+    let clock = at.get(11..19).unwrap_or("?").to_owned();
+    let role = match line.level {
+        Level::Error => Role::LevelError,
+        Level::Warn => Role::LevelWarn,
+        Level::Info => Role::LevelInfo,
+        Level::Debug | Level::Trace => Role::LevelDebug,
+    };
+    let mut pieces =
+        vec![Piece::new(format!("{clock} "), Role::Dim), Piece::new(format!("{:<5} ", line.level.word()), role)];
+    if let Some(id) = line.id.as_ref().filter(|_| with_object) {
+        pieces.push(Piece::new(format!("{id} "), Role::Label));
+    }
+    pieces.push(Piece::text(line.message.clone(), role));
+    Line { indent: 15, link: None, pieces }
+}
+
+/// Conditions with how long they have been so.
+fn conditions(id: &Id, cx: &Shared) -> Vec<Line> {
+    let Some(entry) = cx.store.get(id) else { return vec![Line::new(cx.absence(id), Role::Unknown)] };
+    let conditions = Condition::all(&entry.object.body());
+    if conditions.is_empty() {
+        return vec![Line::new("the object has no conditions", Role::Dim)];
+    }
+    let mut lines = Vec::new();
+    for condition in conditions {
+        // Some conditions are good news and some are bad; the object's own state says which is which.
+        let role = match (&*condition.status, &*condition.kind) {
+            ("True", "Stalled") => State::Failed.into(),
+            ("True", "Reconciling") => State::Progressing.into(),
+            ("True", _) => State::Ready.into(),
+            ("False", "Ready" | "Healthy" | "Available") if entry.health.state == State::Failed => State::Failed.into(),
+            ("False", _) => Role::Warning,
+            _ => State::Unknown.into(),
+        };
+        let since = condition.last_transition_time.parse().ok().map(|at: Stamp| Age::between(at, cx.now));
+        let since = since.map_or(String::new(), |age| format!("for {age}"));
+        lines.push(Line::of(vec![
+            Piece::new(format!("{} ", condition.kind), Role::Strong),
+            Piece::new(format!("{}  ", condition.status), role),
+            Piece::new(format!("{}  ", condition.reason), Role::Label),
+            Piece::new(since, Role::Dim),
+        ]));
+        if !condition.message.is_empty() {
+            let pieces = vec![Piece::new("  ", Role::Text), Piece::new(&condition.message, Role::Text)];
+            lines.push(Line { indent: 2, ..Line::of(pieces) });
+        }
+        lines.push(Line::default());
+    }
+    lines
+}
+
+impl Screen for Detail {
+    fn scope(&self) -> Scope {
+        Scope::Detail
+    }
+
+    fn title(&self, cx: &Shared) -> Vec<Piece> {
+        let entry = cx.store.get(&self.id);
+        let mut title = vec![Piece::new(self.id.to_string(), Role::Title), Piece::new("  ", Role::Header)];
+        title.push(rows::status(entry.as_deref(), &self.id, cx));
+        title
+    }
+
+    fn opened(&mut self, cx: &Shared) -> Reply {
+        self.show(self.tab, cx)
+    }
+
+    fn act(&mut self, action: Action, cx: &Shared) -> Reply {
+        let tabs = Tab::ALL.len();
+        let at = Tab::ALL.iter().position(|tab| *tab == self.tab).unwrap_or(0);
+        match action {
+            Action::Show(tab) => self.show(tab, cx),
+            Action::NextTab => self.show(Tab::ALL[(at + 1) % tabs], cx),
+            Action::PreviousTab => self.show(Tab::ALL[(at + tabs - 1) % tabs], cx),
+            Action::Open => match self.page().link().cloned() {
+                Some(link) if link != self.id => Reply::Open(Open::Detail(link, Tab::Describe)),
+                _ => Reply::Stay,
+            },
+            action if self.page().act(action) => Reply::Redraw,
+            _ => Reply::Pass,
+        }
+    }
+
+    fn press(&mut self, x: u16, y: u16, cx: &Shared) -> Reply {
+        if y > 0 {
+            return Reply::Stay;
+        }
+        let mut left = 1;
+        for tab in Tab::ALL {
+            let right = left + tab.title().len() as u16 + 2;
+            if (left..right).contains(&x) {
+                return self.show(tab, cx);
+            }
+            left = right;
+        }
+        Reply::Stay
+    }
+
+    fn query(&self) -> Option<&str> {
+        Some(&self.query)
+    }
+
+    fn set_query(&mut self, query: &str, _cx: &Shared) -> Reply {
+        query.clone_into(&mut self.query);
+        self.page().search(query);
+        Reply::Redraw
+    }
+
+    fn changed(&mut self, changes: &Changes, cx: &Shared) -> Reply {
+        let is_event = |id: &Id| std::ptr::eq(kinds::of_id(id), &kinds::event::KIND);
+        let event = changes.ids.iter().any(|id| id.namespace == self.id.namespace && is_event(id));
+        match changes.ids.contains(&self.id) || (event && self.tab == Tab::Events) {
+            true => self.ask(cx),
+            false => Reply::Stay,
+        }
+    }
+
+    fn logged(&mut self, cx: &Shared) -> Reply {
+        if self.tab == Tab::Logs { self.ask(cx) } else { Reply::Stay }
+    }
+
+    fn answer(&mut self, slot: Slot, answer: Answer, cx: &Shared) -> Reply {
+        match (slot, answer) {
+            (Slot::Page(tab), Answer::Fetched(answer)) => self.fetched(tab, answer, cx),
+            (Slot::Paint, Answer::Painted(paint)) => {
+                let lines = painted(&self.yaml, &paint);
+                if let Some(page) = self.pages.get_mut(&Tab::Yaml) {
+                    page.set(lines);
+                }
+                Reply::Redraw
+            }
+            _ => Reply::Stay,
+        }
+    }
+
+    fn subject(&self) -> Option<&Id> {
+        Some(&self.id)
+    }
+
+    fn copied(&self) -> Option<String> {
+        self.pages.get(&self.tab).map(Page::text)
+    }
+
+    fn prepare(&mut self, cx: &Shared, area: Rect) {
+        if self.tab == Tab::Events && !self.events.is_empty() {
+            let lines = event_lines(&self.events, &self.id, cx.now);
+            self.page().set(lines);
+            let ages = self.events.iter().filter_map(|event| event.last_seen);
+            self.due = ages.map(|at| Stamp(cx.now.0 + age_lasts(at, cx.now))).min();
+        } else {
+            self.due = None;
+        }
+        self.page().prepare(page_area(area));
+    }
+
+    fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {
+        let mut x = area.x + 1;
+        for tab in Tab::ALL {
+            let role = if tab == self.tab { Role::TabActive } else { Role::Tab };
+            let room = area.right().saturating_sub(x);
+            x += canvas.pieces(x, area.y, room, &[Piece::new(tab.title(), role)]) + 2;
+        }
+        let Some(page) = self.pages.get(&self.tab) else { return };
+        let state = match (page.matches(), page.follow) {
+            (Some((at, of)), _) => format!("match {at} of {of}"),
+            (None, true) => "following".to_owned(),
+            (None, false) => String::new(),
+        };
+        canvas.right(area, area.y, &[Piece::new(format!(" {state} "), Role::Dim)]);
+        let inside = page_area(area);
+        match self.instead.get(&self.tab) {
+            Some(lines) => {
+                for (line, y) in lines.iter().zip(inside.y..inside.bottom()) {
+                    canvas.pieces(inside.x, y, inside.width, &line.pieces);
+                }
+            }
+            None => page.draw(canvas, inside),
+        }
+    }
+
+    fn due(&self) -> Option<Stamp> {
+        self.due
+    }
+}
+
+fn page_area(area: Rect) -> Rect {
+    let tabs = if area.height > 2 { 2 } else { 1.min(area.height) };
+    Rect {
+        x: area.x + 1.min(area.width),
+        y: area.y + tabs,
+        width: area.width.saturating_sub(2),
+        height: area.height - tabs,
+    }
+}
