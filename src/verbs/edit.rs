@@ -17,7 +17,7 @@ use crate::kinds::{self, Verb, check, convert};
 const CONTEXT: usize = 3;
 /// Largest document an editor may give back: what an API server takes.
 const DOCUMENT_BYTES: usize = 3 << 20;
-/// Writes that may lose the race against a busy reconciler.
+/// Writes that may lose the race against a busy reconciler, or whose answer may be lost.
 const RACES: u32 = 5;
 
 /// An edited text, understood.
@@ -71,7 +71,7 @@ pub(super) async fn save(
     let Some(patch) = edit.patch else {
         return Ok(Outcome { message: Text::new("nothing was changed"), id: id.clone() });
     };
-    let stored = write(desk, id, original, patch).await?;
+    let stored = write(desk, id, original, &patch).await?;
     let is_suspended = stored.pointer("/spec/suspend") == Some(&Value::Bool(true));
     if !kinds::of_id(id).offers(Verb::Reconcile) || is_suspended {
         return Ok(Outcome { message: Text::new("saved"), id: id.clone() });
@@ -85,21 +85,36 @@ pub(super) async fn save(
 }
 
 /// Writes the patch if, and only if, the object still reads as when it was opened. Its status may have moved on.
-async fn write(desk: &Desk, id: &Id, original: &Value, mut patch: Value) -> Result<Value, Refusal> {
-    let mut races = 0;
+async fn write(desk: &Desk, id: &Id, original: &Value, patch: &Value) -> Result<Value, Refusal> {
+    let mut failures = 0;
     loop {
         let live = live(desk, id).await?;
+        if failures > 0 && is_done(&live, patch) {
+            return Ok(live);
+        }
         if live["metadata"]["uid"] != original["metadata"]["uid"] || view(&masked(&live)) != view(original) {
             let message = format!("{id}: somebody else changed it since it was opened");
             return Err(refuse(message, "nothing was written: open it again and repeat the edit"));
         }
+        let mut patch = patch.clone();
         patch["metadata"]["uid"] = live["metadata"]["uid"].clone();
         patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         match desk.cluster.merge_patch(id, &patch, None, MANAGER).await {
-            Err(ClusterError::Conflict { .. }) if races < RACES => races += 1,
+            Err(ClusterError::Conflict { .. }) if failures < RACES => failures += 1,
+            Err(error) if error.is_transient() && failures < RACES => {
+                failures += 1;
+                tokio::time::sleep(super::PAUSE).await;
+            }
             answer => return Ok(answer?),
         }
     }
+}
+
+/// The patch changes nothing any more: it was done, and only its answer was lost.
+fn is_done(live: &Value, patch: &Value) -> bool {
+    let mut patched = live.clone();
+    json_patch::merge(&mut patched, patch);
+    patched == *live
 }
 
 /// Reads an edited text and finds what is wrong with it, without asking anybody.

@@ -186,6 +186,10 @@ pub const MANAGER: &str = "weir";
 /// How long an effect may take.
 pub const DEADLINE: Duration = Duration::from_secs(300);
 
+/// How often a write is repeated whose answer was lost, and the pause before.
+const REPEATS: u32 = 2;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Hears what is being waited for.
 type Progress<'a> = &'a (dyn Fn(Text) + Send + Sync);
 
@@ -259,6 +263,20 @@ pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
 async fn live(desk: &Desk, id: &Id) -> Result<Value, Refusal> {
     let found = desk.cluster.get(id).await?;
     found.ok_or_else(|| refuse(format!("{id} not found"), "look at the names with `weir get`"))
+}
+
+/// Sends a merge patch that does no harm when it is sent twice: a lost answer is asked for again.
+async fn patch(desk: &Desk, id: &Id, patch: &Value) -> Result<Value, Refusal> {
+    for _ in 0..REPEATS {
+        match desk.cluster.merge_patch(id, patch, None, MANAGER).await {
+            Err(error) if error.is_transient() => tokio::time::sleep(PAUSE).await,
+            answer => return Ok(answer?),
+        }
+    }
+    desk.cluster.merge_patch(id, patch, None, MANAGER).await.map_err(|error| {
+        let perhaps = if error.is_transient() { "; it may have been done all the same" } else { "" };
+        refuse(format!("{error}{perhaps}"), error.hint())
+    })
 }
 
 /// The object, masked: from the picture where that is live, else from the cluster.

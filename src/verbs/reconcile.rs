@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::settle::{Patience, settle};
-use super::{Desk, MANAGER, Outcome, Progress, Refusal, live, offers, refuse};
+use super::{Desk, Outcome, Progress, Refusal, live, offers, refuse};
 use crate::base::{Id, Revision, Text, Value};
 use crate::kinds::meta::REQUESTED_AT;
 use crate::kinds::{self, Family, Tie, Verb};
@@ -21,7 +21,7 @@ pub(super) async fn reconcile(
     refuse_suspended(document, id)?;
     let token = jiff::Timestamp::now().to_string();
     let patch = json!({"metadata": {"uid": document["metadata"]["uid"], "annotations": {REQUESTED_AT: token}}});
-    desk.cluster.merge_patch(id, &patch, None, MANAGER).await?;
+    super::patch(desk, id, &patch).await?;
     progress(Text::new(format!("{id}: asked to reconcile")));
     let settled = settle(desk, id, Some(&token), Patience::Handled, progress).await?;
     Ok(Outcome { message: Text::new(achievement(id, &settled)), id: id.clone() })

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::reconcile::achievement;
 use super::settle::{Patience, settle};
-use super::{Desk, MANAGER, Outcome, Progress, Refusal, offers};
+use super::{Desk, Outcome, Progress, Refusal, offers};
 use crate::base::{Id, Text, Value};
 use crate::kinds::Verb;
 
@@ -41,6 +41,5 @@ fn is_suspended(document: &Value) -> bool {
 
 async fn set(desk: &Desk, document: &Value, id: &Id, suspend: Value) -> Result<(), Refusal> {
     let patch = json!({"metadata": {"uid": document["metadata"]["uid"]}, "spec": {"suspend": suspend}});
-    desk.cluster.merge_patch(id, &patch, None, MANAGER).await?;
-    Ok(())
+    super::patch(desk, id, &patch).await.map(drop)
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir::base::{Id, Text};
 use weir::cluster::{Apply, Cluster, Target};
+use weir::embedded::Embedded;
 use weir::store::watch::{Scope, Watching, start};
 use weir::store::{Activity, Store};
 use weir::verbs::{self, Answer, Ask, Desk, Outcome, Query, Refusal};
@@ -20,6 +21,7 @@ pub const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
 
 pub struct Bench {
     pub desk: Desk,
+    pub embedded: Embedded,
     /// What the last verb said while it waited.
     pub said: Mutex<Vec<String>>,
     _watching: Watching,
@@ -27,11 +29,12 @@ pub struct Bench {
 }
 
 pub async fn bench() -> Bench {
-    let cluster = Cluster::connect(&Target::EmbeddedInMemory).await.unwrap().cluster;
+    let connected = Cluster::connect(&Target::EmbeddedInMemory).await.unwrap();
+    let (cluster, embedded) = (connected.cluster, connected.embedded.unwrap());
     let desk = Desk { cluster, store: Store::new(), activity: Activity::default() };
     let watching = start(&desk.cluster, &desk.store, Scope::default());
     timeout(PATIENCE, desk.store.loaded()).await.unwrap();
-    Bench { desk, said: Mutex::default(), _watching: watching, _actors: JoinSet::new() }
+    Bench { desk, embedded, said: Mutex::default(), _watching: watching, _actors: JoinSet::new() }
 }
 
 impl Bench {

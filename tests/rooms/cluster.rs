@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use weir::base::Id;
-use weir::cluster::{Apply, Cluster, ClusterError, Precondition, Propagation, Target};
+use weir::cluster::{Apply, Cluster, ClusterError, KUBECONFIG, Precondition, Propagation, Target};
+use weir::embedded::Access;
 
 use super::bench::{bench, config_map, kustomization};
 
@@ -74,6 +75,38 @@ async fn a_second_weir_on_one_store_is_refused_in_words() {
     let kept = again.cluster.get(&Id::of(&config_map("kept", "1")).unwrap()).await.unwrap();
     assert_eq!(kept.unwrap()["data"]["value"], "1");
     again.embedded.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_second_weir_uses_the_first_ones_api_when_that_is_served() {
+    let data = tempfile::tempdir().unwrap();
+    let target = Target::Embedded { data: data.path().into() };
+    let first = Cluster::connect(&target).await.unwrap();
+    let embedded = first.embedded.unwrap();
+    let served = embedded.serve("127.0.0.1:0".parse().unwrap(), Access::fresh()).await.unwrap();
+    let kubeconfig = data.path().join(KUBECONFIG);
+    std::fs::write(&kubeconfig, &served.kubeconfig).unwrap();
+    let second = Cluster::connect(&target).await.unwrap();
+    assert!(second.embedded.is_none());
+    let place = second.cluster.place().to_string();
+    assert!(place.starts_with("embedded (") && place.contains(&served.address.to_string()), "{place}");
+    second.cluster.apply(&config_map("shared", "1"), &HOW).await.unwrap();
+    let id = Id::of(&config_map("shared", "1")).unwrap();
+    assert!(first.cluster.get(&id).await.unwrap().is_some());
+
+    // A wrong token is said to be one, and its text is not.
+    let text = served.kubeconfig.clone();
+    let token = text.lines().find_map(|line| line.trim().strip_prefix("token: ")).unwrap();
+    std::fs::write(&kubeconfig, text.replace(token, "canary-token")).unwrap();
+    let Err(error) = Cluster::connect(&target).await else { panic!("a wrong token is taken") };
+    assert!(error.message.contains("does not accept the credentials"), "{error}");
+    assert!(!error.message.contains("canary"), "{error}");
+
+    // A kubeconfig of a weir that serves no more.
+    std::fs::write(&kubeconfig, &served.kubeconfig).unwrap();
+    served.stop().await;
+    let Err(error) = Cluster::connect(&target).await else { panic!("nobody is there") };
+    assert!(error.message.contains("in use by another weir") && error.message.contains("does not answer"), "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What a person asks, on the embedded API: each verb ends when its effect is known, and refuses in words.
 
+use http::Method;
 use serde_json::json;
 use weir::base::{Stamp, Text};
+use weir::embedded::{Effect, Fault};
 use weir::kinds::Verb;
 use weir::store::Level;
 use weir::verbs::{Answer, Ask, Change, Query};
@@ -173,6 +175,32 @@ async fn secrets_are_edited_without_being_seen() {
     let live = bench.live(&id).await;
     assert_eq!(live["data"], json!({"keep": "Y2FuYXJ5LW9uZQ==", "change": "bmV3LWNhbmFyeQ=="}));
     assert!(weir::verbs::fetch(&bench.desk, Query::Export(id)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_neither_lost_nor_done_twice() {
+    let bench = Bench::with_reconciler().await;
+    bench.apply(repository("g")).await;
+    let id = bench.apply(kustomization("apps", "g")).await;
+    bench.ask(Ask::Verb(Verb::Reconcile, id.clone())).await.unwrap();
+    let lose = || {
+        let fault = Fault { method: Some(Method::PATCH), path: "/apps".into(), times: 1, effect: Effect::LoseAnswer };
+        bench.embedded.dial().fault(fault);
+    };
+    lose();
+    bench.ask(Ask::Verb(Verb::Suspend, id.clone())).await.unwrap();
+    assert_eq!(bench.live(&id).await["spec"]["suspend"], true);
+    let Answer::Edit { original, yaml } = bench.fetch(Query::Edit(id.clone())).await else { panic!() };
+    let generation = bench.live(&id).await["metadata"]["generation"].as_i64().unwrap();
+    lose();
+    let edited = yaml.replace("interval: 5m", "interval: 1m");
+    let outcome = bench.ask(Ask::Save { id: id.clone(), original, edited }).await.unwrap();
+    assert_eq!(outcome.message.as_str(), "saved");
+    let live = bench.live(&id).await;
+    assert_eq!(
+        (live["spec"]["interval"].as_str(), live["metadata"]["generation"].as_i64()),
+        (Some("1m"), Some(generation + 1))
+    );
 }
 
 #[tokio::test]

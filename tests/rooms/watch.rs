@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use weir::base::Id;
+use weir::cluster::{Apply, Cluster, Place, Precondition, Propagation, Target};
+use weir::embedded::{Access, Effect, Embedded, Options};
 use weir::store::watch::{Scope, Watching, start};
 use weir::store::{Feed, Store};
 
+use super::bench::{bench, config_map};
 use super::scripted::{Fault, Scripted};
+
+const HOW: Apply = Apply { manager: "test", force: true, dry_run: false };
 
 /// Longer than any wait of the feeders, so that only a real fault makes a test late.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -160,4 +166,51 @@ async fn a_server_that_is_behind_cannot_take_the_picture_back() {
     assert_eq!(shown(&store), api.truth());
     api.set(Fault::None);
     until(&store, "not back", is_live).await;
+}
+
+#[tokio::test]
+async fn lag_and_cut_watches_lose_nothing() {
+    let bench = bench().await;
+    let shown = |store: &Store| {
+        let entries = store.of_kind("", "ConfigMap");
+        let ours = entries.iter().filter(|entry| entry.object.id.name.starts_with("m-"));
+        ours.map(|entry| entry.object.body()["data"]["value"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let cut = weir::embedded::Fault { method: None, path: "/configmaps".into(), times: 3, effect: Effect::CutAfter(1) };
+    bench.embedded.dial().fault(cut);
+    bench.embedded.dial().lag(Duration::from_millis(300));
+    for value in ["1", "2"] {
+        for number in 0..6 {
+            bench.desk.cluster.apply(&config_map(&format!("m-{number}"), value), &HOW).await.unwrap();
+        }
+    }
+    bench.until(|store| shown(store) == ["2"; 6]).await;
+}
+
+#[tokio::test]
+async fn a_restart_of_the_server_is_survived_without_a_missed_change() {
+    let embedded = Embedded::open(Options::default()).await.unwrap();
+    let inside = Cluster::over(embedded.client(), Place::Embedded { data: None, address: None });
+    inside.apply(&config_map("m-1", "1"), &HOW).await.unwrap();
+    let mut served = embedded.serve("127.0.0.1:0".parse().unwrap(), Access::Plain).await.unwrap();
+    let address = served.address;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &served.kubeconfig).unwrap();
+    let target = Target::Kubeconfig { path: Some(file.path().into()), context: None };
+    let outside = Cluster::connect(&target).await.unwrap().cluster;
+    let store = Store::new();
+    let _watching = start(&outside, &store, Scope::default());
+    let id = |name: &str| Id::new("", "ConfigMap", "default", name);
+    until(&store, "nothing came", |store| store.get(&id("m-1")).is_some()).await;
+    for round in 2..4 {
+        let (new, old) = (id(&format!("m-{round}")), id(&format!("m-{}", round - 1)));
+        served.stop().await;
+        until(&store, "not stale", |store| matches!(store.feed("", "ConfigMap"), Feed::Stale { .. })).await;
+        inside.apply(&config_map(&new.name, "1"), &HOW).await.unwrap();
+        inside.delete(&old, Propagation::Background, &Precondition::default()).await.unwrap();
+        served = embedded.serve(address, Access::Plain).await.unwrap();
+        until(&store, "a change was missed", |store| store.get(&new).is_some() && store.get(&old).is_none()).await;
+        until(&store, "not live again", is_live).await;
+    }
+    served.stop().await;
 }
