@@ -3,6 +3,7 @@
 mod base;
 mod cli;
 mod console;
+mod crash;
 mod embedded;
 mod engine;
 mod house;
