@@ -7,5 +7,6 @@ mod crash;
 mod embedded;
 mod engine;
 mod house;
+mod outside;
 mod reconcile;
 mod rooms;
