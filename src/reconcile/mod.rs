@@ -17,6 +17,7 @@ use crate::base::Condition;
 use crate::kinds::Kind;
 
 mod context;
+mod git_repository;
 mod kustomization;
 mod objects;
 mod options;
@@ -28,6 +29,7 @@ mod summary;
 mod wakes;
 
 pub use context::{Context, OpenError};
+pub use git_repository::GitRepositories;
 pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer};
 pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
@@ -36,7 +38,7 @@ pub use running::{Queue, Running};
 
 /// Starts every reconciler; they stop when the answer is dropped.
 pub fn start_all(cx: Context) -> Running {
-    Crew::default().start(cx)
+    Crew::default().with(GitRepositories).start(cx)
 }
 
 /// The reconcilers to start, one per kind; `start_all` has the list that weir runs.

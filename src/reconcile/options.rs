@@ -35,6 +35,8 @@ pub struct Options {
     pub hold_mass_prune: bool,
     /// The namespace weir itself lives in: never pruned.
     pub own_namespace: String,
+    /// Sources may lie on this machine (`file` URLs, loopback servers); always so where weir itself is the cluster.
+    pub allow_local_sources: bool,
     /// How long the artifacts of older revisions are kept (`--artifact-retention-ttl`).
     pub artifact_retention: Duration,
     /// How many artifacts are kept at most (`--artifact-retention-records`).
@@ -58,6 +60,7 @@ impl Default for Options {
             custom_stage_kinds: Vec::new(),
             hold_mass_prune: true,
             own_namespace: "flux-system".into(),
+            allow_local_sources: false,
             artifact_retention: Duration::from_secs(60),
             artifact_records: 2,
         }

@@ -4,5 +4,5 @@ mod artifacts;
 mod git;
 mod hostile;
 mod ignore;
-mod servers;
+pub mod servers;
 mod ssh;

@@ -2,6 +2,7 @@
 //!
 //! [`World`] is the one way in: it opens the API, the picture and the queue, and knows how to wait.
 
+mod git_repository;
 mod kustomization;
 mod shell;
 

@@ -1,0 +1,376 @@
+//! GitRepository: from a branch, tag or commit to an artifact, and nothing at all when nothing changed.
+//!
+//! Storage is looked at first, because a lost artifact must be rebuilt whatever the remote says; then the remote is
+//! asked only where a reference points; files are fetched when that, or what is wanted of them, is new. Who asks and
+//! how is in `access`, other repositories' files are in `include`. Start with [`GitRepositories`].
+//!
+//! Source: source-controller internal/controller/gitrepository_controller.go. Left out and refused with a sentence:
+//! signature verification and the cloud providers' tokens.
+
+mod access;
+mod include;
+
+use std::time::Duration;
+
+use super::run::Severity;
+use super::{Cause, Context, Failure, Next, Reconciler, Run};
+use crate::base::{Digest, FileTree, Revision, Stamp, Text, parse_duration};
+use crate::engine::{archive, ignore};
+use crate::kinds::GitRepository;
+use crate::kinds::git_repository::{GitReference, GitRepositorySpec, GitRepositoryStatus};
+use crate::kinds::meta::Artifact;
+use crate::outside::artifacts::{self, Integrity, Owner};
+use crate::outside::egress::Egress;
+use crate::outside::git::{self, CheckoutOptions, GitError, Limits, Reference, Remote};
+
+use include::Included;
+
+const FETCH_FAILED: &str = "FetchFailed";
+const STORAGE_FAILED: &str = "StorageOperationFailed";
+const INCLUDE_UNAVAILABLE: &str = "IncludeUnavailable";
+const OUTDATED: &str = "ArtifactOutdated";
+const IN_STORAGE: &str = "ArtifactInStorage";
+const VERIFIED: &str = "SourceVerified";
+/// Conditions whose truth is a failure.
+const FAILURES: &[&str] = &[FETCH_FAILED, STORAGE_FAILED, INCLUDE_UNAVAILABLE];
+
+/// Reconciles GitRepository objects.
+#[derive(Clone, Copy, Debug)]
+pub struct GitRepositories;
+
+impl Reconciler for GitRepositories {
+    type Object = GitRepository;
+
+    async fn reconcile(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<Next, Failure> {
+        let interval = duration(&object.spec.interval)?;
+        let recovers = failed_before(object);
+        self.look_at_storage(cx, object, run).await?;
+        let included = include::find(cx, object, run).await?;
+        self.refuse_what_is_not_built(object, run)?;
+        let remote = self.remote(cx, object, run).await?;
+        let reference = reference(object.spec.reference.as_ref());
+        let is_same = is_as_observed(&object.spec, status(object), &included);
+        if is_same && let Some(artifact) = status(object).artifact.clone() {
+            let scratch = cx.artifacts.scratch();
+            let found = git::resolve(&remote, &reference, &scratch).await.map_err(|e| fetch_failed(object, run, &e))?;
+            if found == Revision::parse(&artifact.revision) {
+                let message = format!("no changes since last reconcilation: observed revision '{found}'");
+                run.event(Severity::Trace, "GitOperationSucceeded", &message, &[]).await;
+                settle(object, run, &artifact, recovers, None).await;
+                return Ok(Next::After(interval));
+            }
+        }
+        run.progress(format!("cloning {}", remote.url));
+        let options = CheckoutOptions {
+            submodules: object.spec.recurse_submodules == Some(true),
+            sparse: object.spec.sparse_checkout.clone(),
+            limits: Limits::default(),
+            scratch: cx.artifacts.scratch(),
+        };
+        let checkout = git::checkout(&remote, &reference, &options).await;
+        let checkout = checkout.map_err(|error| fetch_failed(object, run, &error))?;
+        run.unset_condition(object, FETCH_FAILED);
+        for skipped in &checkout.skipped {
+            tracing::warn!(id = %run.id(), "a file stays out of the artifact: {skipped}");
+        }
+        let revision = checkout.revision.to_string();
+        let subject = short_subject(checkout.commit.subject());
+        self.announce(object, run, &revision, &included);
+        let mut tree = checkout.tree;
+        include::copy(&cx.artifacts, object, run, &included, &mut tree).await?;
+        let file = format!("{}.tar.gz", checkout.commit.hash);
+        let artifact = self.build(cx, object, run, &file, &revision, tree).await?;
+        observe(object, &artifact, included);
+        settle(object, run, &artifact, recovers, Some(&subject)).await;
+        Ok(Next::After(interval))
+    }
+
+    async fn finalize(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<(), Failure> {
+        match cx.artifacts.remove_all(&owner(run)).await {
+            Ok(removed) => {
+                if removed {
+                    let message = "garbage collected artifacts for deleted resource";
+                    run.event(Severity::Trace, "GarbageCollectionSucceeded", message, &[]).await;
+                }
+                object.status.get_or_insert_default().artifact = None;
+                Ok(())
+            }
+            Err(error) => {
+                let message = format!("garbage collection for deleted resource failed: {error}");
+                Err(Failure::Retry(Cause::new("GarbageCollectionFailed", message)))
+            }
+        }
+    }
+}
+
+impl GitRepositories {
+    /// Removes old files and checks that the recorded one is there and as it was; forgets it otherwise.
+    async fn look_at_storage(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<(), Failure> {
+        let Some(artifact) = status(object).artifact.clone() else {
+            run.unset_condition(object, IN_STORAGE);
+            run.progress("building artifact");
+            return Ok(());
+        };
+        let (ttl, records) = (cx.options.artifact_retention, cx.options.artifact_records);
+        match cx.artifacts.collect(&owner(run), &artifact.path, ttl, records).await {
+            Ok(0) => {}
+            Ok(count) => {
+                let message = format!("garbage collected {count} artifacts");
+                run.event(Severity::Trace, "GarbageCollectionSucceeded", &message, &[]).await;
+            }
+            Err(error) => {
+                let message = format!("garbage collection of artifacts failed: {error}");
+                run.event(Severity::Error, "GarbageCollectionFailed", &message, &[]).await;
+            }
+        }
+        let integrity = match artifact.digest.parse::<Digest>() {
+            Ok(digest) => cx.artifacts.verify(&artifact.path, &digest).await,
+            Err(_) => Ok(Integrity::Missing),
+        };
+        let lost = match integrity {
+            Ok(Integrity::Good) => {
+                run.unset_condition(object, STORAGE_FAILED);
+                if let Some(artifact) = &mut object.status.get_or_insert_default().artifact {
+                    // The server may listen elsewhere than before.
+                    artifact.url = cx.artifacts.url(&artifact.path);
+                }
+                return Ok(());
+            }
+            Ok(Integrity::Missing) => "building artifact: disappeared from storage",
+            Ok(Integrity::Changed) => {
+                let message = format!("failed to verify integrity of artifact: {} is not as stored", artifact.path);
+                run.event(Severity::Error, "ArtifactVerificationFailed", &message, &[]).await;
+                "building artifact: integrity verification failed"
+            }
+            Err(error) => {
+                let failure = Failure::Retry(Cause::new("ReadOperationFailed", error.to_string()));
+                return Err(mark(object, run, STORAGE_FAILED, failure));
+            }
+        };
+        object.status.get_or_insert_default().artifact = None;
+        run.unset_condition(object, IN_STORAGE);
+        run.progress(lost);
+        Ok(())
+    }
+
+    /// What is wanted and not built must not be passed over in silence: an unverified source is worse than none.
+    fn refuse_what_is_not_built(&self, object: &mut GitRepository, run: &mut Run) -> Result<(), Failure> {
+        let provider = object.spec.provider.clone().unwrap_or_default();
+        if !matches!(provider.as_str(), "" | "generic") {
+            let message = format!("provider {provider:?} is not supported yet; use a secret with the generic provider");
+            let failure = Failure::Stalled(Cause::new("InvalidProviderConfiguration", message));
+            return Err(mark(object, run, FETCH_FAILED, failure));
+        }
+        if object.spec.verify.is_none() {
+            run.unset_condition(object, VERIFIED);
+            return Ok(());
+        }
+        let message = "signatures cannot be verified yet; remove spec.verify to use the source unverified";
+        run.set_condition(object, VERIFIED, "False", "VerificationError", message);
+        Err(Failure::Stalled(Cause::new("VerificationError", message)))
+    }
+
+    async fn remote(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<Remote, Failure> {
+        // Where tenants write URLs, this machine is no place to be sent to.
+        let local = cx.options.allow_local_sources || cx.cluster.place().is_embedded();
+        let egress = Egress { loopback: local };
+        let timeout = match &object.spec.timeout {
+            Some(text) => duration(text)?,
+            None => Duration::from_secs(60),
+        };
+        match access::remote(cx, object, &run.id().namespace, egress, timeout, local).await {
+            Ok(remote) => Ok(remote),
+            Err(failure) => Err(mark(object, run, FETCH_FAILED, failure)),
+        }
+    }
+
+    /// Says why an artifact is built, for as long as it takes.
+    fn announce(&self, object: &mut GitRepository, run: &mut Run, revision: &str, included: &[Included]) {
+        let known = status(object);
+        let is_new = known.artifact.as_ref().is_none_or(|artifact| artifact.revision != revision);
+        let (reason, message) = match is_new {
+            true => ("NewRevision", format!("new upstream revision '{revision}'")),
+            false if include::differ(included, &known.included_artifacts) => {
+                ("IncludeChange", "included artifacts differ from last observed includes".to_owned())
+            }
+            false => return run.progress("building artifact: what is wanted of the source changed"),
+        };
+        run.set_condition(object, OUTDATED, "True", reason, &message);
+        run.progress(format!("building artifact: {message}"));
+    }
+
+    async fn build(
+        &self,
+        cx: &Context,
+        object: &mut GitRepository,
+        run: &mut Run,
+        file: &str,
+        revision: &str,
+        tree: FileTree,
+    ) -> Result<Artifact, Failure> {
+        let ignore = object.spec.ignore.clone();
+        let packed = tokio::task::spawn_blocking(move || {
+            let rules = ignore::Rules::of(&tree, ignore.as_deref());
+            archive::pack_with_directories(&rules.filter(&tree), rules.directories(&tree))
+        });
+        let failed = |object: &mut GitRepository, error: &dyn std::fmt::Display| {
+            let message = format!("unable to archive artifact to storage: {error}");
+            let failure = Failure::Retry(Cause::new("ArchiveOperationFailed", message));
+            mark(object, run, STORAGE_FAILED, failure)
+        };
+        let packed = match packed.await {
+            Ok(packed) => packed,
+            Err(error) => return Err(failed(object, &error)),
+        };
+        let now = Stamp(jiff::Timestamp::now().as_second());
+        match cx.artifacts.store(&owner(run), file, revision, packed, now).await {
+            Ok(stored) => Ok(described(stored)),
+            Err(error) => Err(failed(object, &error)),
+        }
+    }
+}
+
+/// Writes down what was stored and from which wishes.
+fn observe(object: &mut GitRepository, artifact: &Artifact, included: Vec<Included>) {
+    let spec = object.spec.clone();
+    let status = object.status.get_or_insert_default();
+    status.artifact = Some(artifact.clone());
+    status.included_artifacts = included.into_iter().map(|included| included.artifact).collect();
+    status.observed_ignore = spec.ignore;
+    status.observed_recurse_submodules = spec.recurse_submodules.filter(|wanted| *wanted);
+    status.observed_include = spec.include;
+    status.observed_sparse_checkout = spec.sparse_checkout;
+    status.source_verification_mode = None;
+}
+
+/// Ends a good run: conditions, and an event when the artifact is new or the run before had failed.
+async fn settle(object: &mut GitRepository, run: &mut Run, artifact: &Artifact, recovers: bool, subject: Option<&str>) {
+    for failure in FAILURES.iter().chain([&OUTDATED]) {
+        run.unset_condition(object, failure);
+    }
+    let message = format!("stored artifact for revision '{}'", artifact.revision);
+    run.set_condition(object, IN_STORAGE, "True", "Succeeded", &message);
+    run.ready("Succeeded", &message);
+    run.note("revision", &artifact.revision);
+    run.note("digest", &artifact.digest);
+    match subject {
+        Some(subject) => {
+            let message = format!("stored artifact for commit '{subject}'");
+            run.event(Severity::Info, "NewArtifact", &message, &[]).await;
+        }
+        None if recovers => run.event(Severity::Info, "Succeeded", &message, &[]).await,
+        None => {}
+    }
+}
+
+/// Marks a failure on the condition that it belongs to and hands it on.
+fn mark(object: &mut GitRepository, run: &Run, condition: &str, failure: Failure) -> Failure {
+    let cause = failure.cause();
+    run.set_condition(object, condition, "True", &cause.reason, &cause.message);
+    failure
+}
+
+fn fetch_failed(object: &mut GitRepository, run: &Run, error: &GitError) -> Failure {
+    let message = format!("failed to checkout and determine revision: {error}");
+    let failure = match error {
+        _ if error.is_terminal() => Failure::Stalled(Cause::new("URLInvalid", error.to_string())),
+        GitError::Empty { .. } => Failure::Retry(Cause::new("EmptyGitRepository", error.to_string())),
+        GitError::CredentialsUnusable(_) => Failure::Retry(Cause::new("AuthenticationFailed", error.to_string())),
+        _ => Failure::Retry(Cause::new("GitOperationFailed", message)),
+    };
+    mark(object, run, FETCH_FAILED, failure)
+}
+
+fn failed_before(object: &GitRepository) -> bool {
+    let is_true = |kind: &str| status(object).conditions.iter().any(|c| c.kind == kind && c.status == "True");
+    FAILURES.iter().any(|kind| is_true(kind))
+}
+
+/// Whether everything that shapes an artifact besides the commit is as it was.
+fn is_as_observed(spec: &GitRepositorySpec, status: &GitRepositoryStatus, included: &[Included]) -> bool {
+    let wants_submodules = spec.recurse_submodules == Some(true);
+    spec.ignore == status.observed_ignore
+        && wants_submodules == (status.observed_recurse_submodules == Some(true))
+        && spec.include == status.observed_include
+        && spec.sparse_checkout == status.observed_sparse_checkout
+        && !include::differ(included, &status.included_artifacts)
+}
+
+/// The later field wins over the earlier; nothing means `master`.
+fn reference(wanted: Option<&GitReference>) -> Reference {
+    let none = GitReference::default();
+    let wanted = wanted.unwrap_or(&none);
+    let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+    match (text(&wanted.commit), text(&wanted.name), text(&wanted.semver), text(&wanted.tag)) {
+        (Some(commit), ..) => Reference::Commit { commit, branch: text(&wanted.branch) },
+        (_, Some(name), ..) => Reference::Name(name),
+        (_, _, Some(range), _) => Reference::Semver(range),
+        (_, _, _, Some(tag)) => Reference::Tag(tag),
+        _ => Reference::Branch(text(&wanted.branch).unwrap_or_else(|| "master".into())),
+    }
+}
+
+fn status(object: &GitRepository) -> &GitRepositoryStatus {
+    static NONE: std::sync::LazyLock<GitRepositoryStatus> = std::sync::LazyLock::new(Default::default);
+    object.status.as_ref().unwrap_or(&NONE)
+}
+
+fn owner(run: &Run) -> Owner {
+    Owner::new(&run.id().kind, &run.id().namespace, &run.id().name)
+}
+
+fn duration(text: &str) -> Result<Duration, Failure> {
+    parse_duration(text).map_err(|error| Failure::Stalled(Cause::new("Failed", error.to_string())))
+}
+
+/// The first fifty characters, cleaned: commit messages are foreign.
+fn short_subject(subject: &str) -> String {
+    let cut: String = subject.chars().take(50).collect();
+    let dots = if subject.chars().count() > 50 { "..." } else { "" };
+    format!("{}{dots}", Text::new(cut))
+}
+
+fn described(stored: artifacts::Artifact) -> Artifact {
+    Artifact {
+        path: stored.path,
+        url: stored.url,
+        revision: stored.revision,
+        digest: stored.digest.to_string(),
+        last_update_time: stored.last_update.to_string(),
+        size: i64::try_from(stored.size_bytes).ok(),
+        metadata: stored.metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_later_field_of_a_reference_wins() {
+        let all = GitReference {
+            branch: Some("b".into()),
+            tag: Some("t".into()),
+            semver: Some("1.x".into()),
+            name: Some("refs/n".into()),
+            commit: Some("c".into()),
+        };
+        let mut wanted = all.clone();
+        assert_eq!(reference(Some(&wanted)), Reference::Commit { commit: "c".into(), branch: Some("b".into()) });
+        wanted.commit = None;
+        assert_eq!(reference(Some(&wanted)), Reference::Name("refs/n".into()));
+        wanted.name = Some(String::new());
+        assert_eq!(reference(Some(&wanted)), Reference::Semver("1.x".into()));
+        wanted.semver = None;
+        assert_eq!(reference(Some(&wanted)), Reference::Tag("t".into()));
+        wanted.tag = None;
+        assert_eq!(reference(Some(&wanted)), Reference::Branch("b".into()));
+        assert_eq!(reference(None), Reference::Branch("master".into()));
+    }
+
+    #[test]
+    fn subjects_are_short_and_clean() {
+        assert_eq!(short_subject("fix \x1b[31mred"), "fix ␛[31mred");
+        assert_eq!(short_subject(&"x".repeat(60)), format!("{}...", "x".repeat(50)));
+    }
+}
