@@ -60,6 +60,8 @@ pub struct Weir {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// See GitOps happen, with no cluster: a fleet, two repositories, and a key that commits
+    Demo(demo::Args),
     /// Serve the embedded API to kubectl, and reconcile on it
     Serve(serve::Args),
     /// Reconcile without a console
@@ -145,6 +147,7 @@ fn start(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
 async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
     match command {
         None => Err(CliError::user("the console is not there yet", "name a command; `weir --help` lists them")),
+        Some(Command::Demo(args)) => demo::run(cx, args).await,
         Some(Command::Serve(args)) => serve::run(cx, args).await,
         Some(Command::Run(args)) => run::run(cx, args).await,
         Some(Command::Get(args)) => get::run(cx, args).await,

@@ -35,20 +35,30 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         true => forest::roots(&session.desk.store),
         false => vec![object(&session.desk.cluster, &args.words, &cx.global.namespace()).await?],
     };
+    let outcome = show(cx, &session, roots, args.compact, args.output).await;
+    session.close().await;
+    outcome
+}
+
+/// Prints the tree of everything.
+pub async fn print_all(cx: &Cx, session: &Session, compact: bool) -> Result<(), CliError> {
+    show(cx, session, forest::roots(&session.desk.store), compact, None).await
+}
+
+async fn show(cx: &Cx, session: &Session, roots: Vec<Id>, compact: bool, form: Option<Form>) -> Result<(), CliError> {
     let mut nodes = Vec::new();
     for id in roots {
-        nodes.extend(below(cx, &session, id).await?);
+        nodes.extend(below(cx, session, id).await?);
     }
-    session.close().await;
     if nodes.is_empty() {
         cx.output.failure("there is nothing to show: no source and no Kustomization was found");
         cx.output.more("make one with `weir create source git`, or look at `weir demo`");
     }
-    let values = || Value::Array(nodes.iter().map(|node| value(node, args.compact)).collect());
-    match args.output {
+    let values = || Value::Array(nodes.iter().map(|node| value(node, compact)).collect());
+    match form {
         Some(Form::Json) => cx.output.data(&format!("{:#}\n", values())),
         Some(Form::Yaml) => cx.output.data(&yaml::write(&values())),
-        None => nodes.iter().try_for_each(|node| print(cx, node, "", "", args.compact)),
+        None => nodes.iter().try_for_each(|node| print(cx, node, "", "", compact)),
     }
 }
 
