@@ -53,6 +53,22 @@ enum Form {
     Name,
 }
 
+impl Args {
+    /// Everything that is reconciled, in all namespaces.
+    pub fn everything() -> Self {
+        Args {
+            words: vec!["all".into()],
+            all_namespaces: true,
+            label_selector: None,
+            output: None,
+            watch: false,
+            no_header: false,
+            show_source: false,
+            status_selector: None,
+        }
+    }
+}
+
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let namespace = cx.global.namespace();
     if args.watch {

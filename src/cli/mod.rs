@@ -12,6 +12,7 @@ mod apply;
 mod ask;
 mod build;
 mod completion;
+mod console;
 mod create;
 mod debug;
 mod delete;
@@ -54,6 +55,8 @@ pub use output::Output;
 pub struct Weir {
     #[command(flatten)]
     global: global::Global,
+    #[command(flatten)]
+    console: console::Args,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -125,8 +128,13 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    if matches!(weir.command, None | Some(Command::Demo(_)))
+        && let Some(code) = console::guarded()
+    {
+        return code;
+    }
     let cx = Cx { global: weir.global, output };
-    let outcome = start(&cx, weir.command);
+    let outcome = start(&cx, weir.console, weir.command);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -136,25 +144,25 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
+fn start(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| CliError::internal(format!("threads cannot be started: {e}")))?;
-    runtime.block_on(dispatch(cx, command))
+    runtime.block_on(dispatch(cx, console, command))
 }
 
-async fn dispatch(cx: &Cx, command: Option<Command>) -> Result<(), CliError> {
+async fn dispatch(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<(), CliError> {
     match command {
-        None => Err(CliError::user("the console is not there yet", "name a command; `weir --help` lists them")),
-        Some(Command::Demo(args)) => demo::run(cx, args).await,
+        None => console::run(cx, &console).await,
+        Some(Command::Demo(_)) => demo::run(cx, &console).await,
         Some(Command::Serve(args)) => serve::run(cx, args).await,
         Some(Command::Run(args)) => run::run(cx, args).await,
         Some(Command::Get(args)) => get::run(cx, args).await,
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,
         Some(Command::Trace(args)) => trace::run(cx, args).await,
-        Some(Command::Debug(args)) => debug::run(cx, args).await,
+        Some(Command::Debug(args)) => debug::run(cx, &console, args).await,
         Some(Command::Events(args)) => events::run(cx, args).await,
         Some(Command::Logs(args)) => logs::run(cx, args).await,
         Some(Command::Apply(args)) => apply::run(cx, args).await,

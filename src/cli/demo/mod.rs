@@ -10,11 +10,13 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::console;
 use super::door::Door;
 use super::session::{Session, connect_to};
 use super::{CliError, Cx, log};
 use crate::base::{FileTree, State, Text};
 use crate::cluster::{Apply, Cluster, Target};
+use crate::console::start::Options;
 use crate::embedded::Access;
 use crate::kinds::{self, meta};
 use crate::store::Store;
@@ -35,9 +37,9 @@ const KUSTOMIZATIONS: usize = 6;
 /// Where the objects of Flux live in the demo.
 const NAMESPACE: &str = "flux-system";
 
-pub async fn run(cx: &Cx, _: Args) -> Result<(), CliError> {
+pub async fn run(cx: &Cx, flags: &console::Args) -> Result<(), CliError> {
     let demo = Demo::open(cx).await?;
-    let outcome = demo.show(cx).await;
+    let outcome = demo.show(cx, flags).await;
     demo.close().await;
     outcome
 }
@@ -47,7 +49,8 @@ pub struct Demo {
     pub session: Session,
     shop: Shop,
     door: Door,
-    directory: TempDir,
+    /// Everything of the demo is in it, and goes with it.
+    _directory: TempDir,
 }
 
 impl Demo {
@@ -67,7 +70,7 @@ impl Demo {
         let mut session = Session::over(connected, activity).await;
         session.reconcile().await?;
         begin(&session.desk.cluster, &fleet.url(), &shop.url()).await?;
-        Ok(Demo { session, shop, door, directory })
+        Ok(Demo { session, shop, door, _directory: directory })
     }
 
     /// What one key does: the next commit of the story, told to the source as a webhook would tell it.
@@ -88,10 +91,19 @@ impl Demo {
         }
     }
 
-    /// Shows the demo: as a tree, once it has settled, where nobody sits at a terminal.
-    async fn show(&self, cx: &Cx) -> Result<(), CliError> {
+    /// Shows the demo in the console; as a tree, once it has settled, where nobody sits at a terminal.
+    async fn show(&self, cx: &Cx, flags: &console::Args) -> Result<(), CliError> {
+        if console::is_interactive() {
+            return console::show(&self.session, self.options(flags)?).await;
+        }
         self.settled().await;
         super::tree::print_all(cx, &self.session, false).await
+    }
+
+    /// What the console of the demo is told.
+    pub fn options(&self, flags: &console::Args) -> Result<Options, CliError> {
+        let options = console::options(&self.session, flags)?;
+        Ok(Options { reconciling: true, demo: Some(Arc::new(self.commit())), ..options })
     }
 
     /// Waits until everything is ready or has failed, for as long as is reasonable.
@@ -106,14 +118,10 @@ impl Demo {
         tokio::time::timeout(PATIENCE, quiet).await.ok();
     }
 
-    /// The directory that goes with the demo.
-    pub fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
     pub async fn close(self) {
         self.door.close().await;
         self.session.close().await;
+        // The directory goes last, when nothing writes into it any more.
     }
 }
 
