@@ -3,4 +3,6 @@
 pub mod archive;
 pub mod ignore;
 pub mod kustomize;
+pub mod order;
 pub mod semver_range;
+pub mod substitute;

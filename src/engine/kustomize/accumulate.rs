@@ -12,7 +12,6 @@ use super::load::{Found, Loader};
 use super::metadata::{self, Track};
 use super::read::read_resources;
 use super::resource::Resource;
-use super::schema::Schema;
 use super::set::Set;
 use super::spec::{Config, FieldSpec, SharedConfig, merge_all, merge_one};
 use super::transform::{NamespaceStep, Transformer};
@@ -67,7 +66,7 @@ impl Directory<'_> {
             (Some(_), Some(_)) => fail("a schema has either a path or a version, not both"),
             (Some(path), None) => {
                 let document = build.read_settings(self.loader.file(path)?, &self.loader.shown(path))?;
-                build.set_schema(Schema::custom(&document));
+                build.set_schema(&document);
                 Ok(())
             }
             (None, None | Some("" | "v1.21.2")) => Ok(()),

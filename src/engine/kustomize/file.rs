@@ -51,7 +51,8 @@ pub(super) struct Kustomization {
     pub deprecated: Vec<&'static str>,
 }
 
-const FIELDS: &[&str] = &[
+/// The fields of a kustomization file.
+pub(super) const FIELDS: &[&str] = &[
     "apiVersion",
     "kind",
     "metadata",

@@ -13,6 +13,7 @@ mod cursor;
 mod entries;
 mod error;
 mod file;
+mod flux;
 mod generate;
 mod images;
 mod json_patch;
@@ -56,6 +57,7 @@ use set::Set;
 use spec::SharedConfig;
 
 pub use error::{BuildError, ErrorKind, Place};
+pub use flux::{Overlay, OverlayImage, OverlayPatch, OverlayTarget, flux_options, generate_kustomization, prepare};
 
 /// How a build behaves.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +67,8 @@ pub struct Options {
     pub files_anywhere: bool,
     /// What is remote is asked for instead of refused.
     pub allow_remote: bool,
+    /// A schema that a kustomization names adds to the built-in one (as in Flux) instead of replacing it.
+    pub schema_adds: bool,
     pub limits: Limits,
     pub yaml: yaml::Limits,
 }
@@ -236,9 +240,9 @@ impl Build<'_> {
         self.custom_schema.get()
     }
 
-    fn set_schema(&self, schema: Schema) {
+    fn set_schema(&self, document: &Value) {
         self.custom_schema.set(true);
-        *self.schema.borrow_mut() = Rc::new(schema);
+        *self.schema.borrow_mut() = Rc::new(Schema::custom(document, self.options.schema_adds));
     }
 
     fn next_link(&self) -> u32 {

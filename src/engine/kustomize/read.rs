@@ -9,7 +9,7 @@ use crate::base::yaml::{self, Mapping, Node};
 use super::error::{BuildError, ErrorKind, Result};
 use super::patch::node_of_json;
 use super::resource::Resource;
-use super::{Build, Origin};
+use super::{Build, Options, Origin};
 
 /// What an internal annotation starts with.
 const INTERNAL: &str = "internal.config.kubernetes.io/";
@@ -58,6 +58,18 @@ pub(super) fn read_resources(text: &[u8], file: &str, build: &Build<'_>) -> Resu
         found = std::mem::take(&mut inner);
     }
     Ok(resources)
+}
+
+/// Checks that a file holds Kubernetes objects and nothing else.
+///
+/// Errors as [`read_resources`].
+pub(super) fn check_objects(text: &[u8], file: &str, options: &Options) -> Result<()> {
+    let documents = yaml::read_nodes(text, &options.yaml)
+        .map_err(|error| BuildError::new(ErrorKind::Malformed, error.message).at_line(error.line).in_file(file))?;
+    for document in documents {
+        checked(document.node).map_err(|error| error.at_line(document.line).in_file(file))?;
+    }
+    Ok(())
 }
 
 /// The document as an object; `None` when it is empty.

@@ -91,8 +91,9 @@ impl Table {
         schema
     }
 
-    fn custom(document: &Value) -> Self {
-        let mut schema = Table::default();
+    /// Adds the definitions of a document.
+    fn add(mut self, document: &Value) -> Self {
+        let schema = &mut self;
         let empty = serde_json::Map::new();
         let definitions = document.get("definitions").and_then(Value::as_object).unwrap_or(&empty);
         let names: HashMap<&str, usize> =
@@ -108,7 +109,7 @@ impl Table {
                 }
             }
         }
-        schema
+        self
     }
 
     fn define(&mut self, number: usize, definition: &Value, names: &HashMap<&str, usize>, depth: usize) {
@@ -154,9 +155,10 @@ impl Table {
 }
 
 impl Schema {
-    /// Reads the definitions of an OpenAPI 2 document, which replace the built-in ones.
-    pub(super) fn custom(document: &Value) -> Self {
-        let mut schema = Schema { table: OnceCell::from(Table::custom(document)), scopes: HashMap::new() };
+    /// Reads the definitions of an OpenAPI 2 document, which replace the built-in ones or add to them.
+    pub(super) fn custom(document: &Value, adds: bool) -> Self {
+        let base = if adds { Table::builtin() } else { Table::default() };
+        let mut schema = Schema { table: OnceCell::from(base.add(document)), scopes: HashMap::new() };
         for (path, methods) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
             let gvk = methods.pointer("/get/x-kubernetes-group-version-kind").and_then(type_meta);
             if let Some(key) = gvk {
