@@ -54,7 +54,8 @@ impl Reconciler for Kustomizer {
             run.note("originRevision", origin);
         }
         let was_ready = is_ready(object, &source.revision);
-        let mut work = Work { cx, plan, source, id: run.id().clone(), digest: String::new() };
+        let known = record::known(&status(object).history).unwrap_or(inventory_of(object).entries.len());
+        let mut work = Work { cx, plan, source, id: run.id().clone(), digest: String::new(), known };
         let outcome = work.go(object, run).await;
         work.remember(object, &outcome, began.elapsed());
         let changed = outcome?;
@@ -71,13 +72,16 @@ impl Reconciler for Kustomizer {
         if farewell == Farewell::LeaveAll {
             return Ok(());
         }
+        if let Some(elsewhere) = decide::applied_elsewhere(object) {
+            return Err(Failure::Stalled(Cause::new("FeatureGateDisabled", elsewhere)));
+        }
         let inventory = inventory_of(object);
         let owner = run.id().clone();
-        let pruner = Pruner { cx, owner: &owner };
+        let pruner = Pruner { cx, owner: &owner, source: None };
         let mut candidates: Vec<Id> = inventory.entries.iter().filter_map(|entry| entry.id()).collect();
         build::sort_for_deletion(&mut candidates);
         let mut survey = pruner.survey(candidates).await;
-        let doomed: Vec<Id> = survey.doomed.iter().map(|(id, _)| id.clone()).collect();
+        let doomed: Vec<Id> = survey.doomed.iter().map(|doomed| doomed.id.clone()).collect();
         let deleted = pruner.delete(&mut survey).await;
         tell_deleted(run, &deleted).await;
         if !survey.failed.is_empty() {
@@ -110,6 +114,8 @@ struct Work<'a> {
     id: Id,
     /// Of the build, for the history; empty until there is one.
     digest: String,
+    /// Objects in the inventory when all went well last, else now.
+    known: usize,
 }
 
 impl Work<'_> {
@@ -150,7 +156,9 @@ impl Work<'_> {
         let target = object.spec.target_namespace.clone();
         let deadline = Instant::now() + self.plan.timeout;
         let (mut all, mut changes) = (Vec::new(), Vec::new());
-        for (number, stage) in build::stages(documents, &self.cx.options).into_iter().enumerate() {
+        let stages = build::stages(documents, &self.cx.options);
+        let last = stages.len() - 1;
+        for (number, stage) in stages.into_iter().enumerate().filter(|(_, stage)| !stage.is_empty()) {
             let mut wanted = Vec::with_capacity(stage.len());
             for document in stage {
                 wanted.push(applier.place(document, target.as_deref()).await.map_err(failure)?);
@@ -162,7 +170,7 @@ impl Work<'_> {
             let timed_out = || format!("apply did not end within {}", format_duration(self.plan.timeout));
             let applied = applied.map_err(|_| failure(timed_out()))?.map_err(failure)?;
             tell_applied(run, &applied).await;
-            if number < build::STAGES - 1 && applied.iter().any(|change| is_change(change.action)) {
+            if number < last && applied.iter().any(|change| is_change(change.action)) {
                 let waited = health::wait(&self.cx.cluster, &placed, &[], STAGE, || false);
                 run.rest(waited).await.map_err(|unwell| failure(unwell.message()))?;
             }
@@ -196,9 +204,9 @@ impl Work<'_> {
             return Ok(false);
         }
         build::sort_for_deletion(&mut stale);
-        let pruner = Pruner { cx: self.cx, owner: &self.id };
+        let pruner = Pruner { cx: self.cx, owner: &self.id, source: Some(&self.source.id) };
         let mut survey = pruner.survey(stale).await;
-        self.hold(object, &old, &new, &survey)?;
+        self.hold(object, &new, &survey)?;
         let deleted = pruner.delete(&mut survey).await;
         status(object).inventory = Some(record::union(&record::keep(&old, survey.remaining()), &new));
         run.save(object).await?;
@@ -214,15 +222,15 @@ impl Work<'_> {
     }
 
     /// Stops before a prune that looks like an accident; everything stays, in the cluster and in the inventory.
-    fn hold(&self, object: &Kustomization, old: &Inventory, new: &Inventory, survey: &Survey) -> Result<(), Failure> {
+    fn hold(&self, object: &Kustomization, new: &Inventory, survey: &Survey) -> Result<(), Failure> {
         if !self.cx.options.hold_mass_prune {
             return Ok(());
         }
         let sweep = Sweep {
             revision: self.source.revision.clone(),
-            known: old.entries.len(),
+            known: self.known,
             built: new.entries.len(),
-            deletes: survey.doomed.iter().map(|(id, _)| id.clone()).collect(),
+            deletes: survey.doomed.iter().map(|doomed| doomed.id.clone()).collect(),
             precious: survey.precious.clone(),
         };
         let allowed = object.metadata.annotations.as_ref().and_then(|all| all.get(ALLOW_PRUNE));
@@ -290,13 +298,14 @@ impl Work<'_> {
         let status = status(object);
         let is_asked = requested.is_some() && requested != status.last_handled_reconcile_at;
         let revision = &self.source.revision;
+        let objects = outcome.is_ok().then(|| status.inventory.as_ref().map_or(0, |all| all.entries.len()));
         let changed = matches!(outcome, Ok(true));
         if self.digest.is_empty()
             || (!is_asked && !changed && record::is_repeat(&status.history, &self.digest, reason, revision))
         {
             return;
         }
-        let entry = Entry { digest: &self.digest, status: reason, revision, took: rounded(took), now: now() };
+        let entry = Entry { digest: &self.digest, status: reason, revision, objects, took: rounded(took), now: now() };
         record::remember(&mut status.history, &entry);
     }
 }

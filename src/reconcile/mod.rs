@@ -38,7 +38,7 @@ pub use running::{Queue, Running};
 
 /// Starts every reconciler; they stop when the answer is dropped.
 pub fn start_all(cx: Context) -> Running {
-    Crew::default().with(GitRepositories).start(cx)
+    Crew::default().with(GitRepositories).with(Kustomizer).start(cx)
 }
 
 /// The reconcilers to start, one per kind; `start_all` has the list that weir runs.

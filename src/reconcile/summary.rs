@@ -106,3 +106,67 @@ fn sort(list: &mut [Condition]) {
     };
     list.sort_by(|a, b| rank(&a.kind).cmp(&rank(&b.kind)).then_with(|| a.kind.cmp(&b.kind)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(message: &str) -> Cause {
+        Cause::new("BuildFailed", message)
+    }
+
+    fn words(list: &[Condition]) -> Vec<String> {
+        list.iter().map(|known| format!("{}={} {}", known.kind, known.status, known.reason)).collect()
+    }
+
+    #[test]
+    fn every_outcome_has_its_conditions() {
+        let minute = Duration::from_secs(60);
+        for (failure, wanted) in [
+            (Failure::Stalled(cause("x")), ["Stalled=True BuildFailed", "Ready=False BuildFailed"]),
+            (Failure::Retry(cause("x")), ["Reconciling=True ProgressingWithRetry", "Ready=False BuildFailed"]),
+            (
+                Failure::RetryAfter(cause("x"), minute),
+                ["Reconciling=True ProgressingWithRetry", "Ready=False BuildFailed"],
+            ),
+            (
+                Failure::Waiting(cause("x"), minute),
+                ["Reconciling=True ProgressingWithRetry", "Ready=False BuildFailed"],
+            ),
+        ] {
+            let mut list = Vec::new();
+            progressing(&mut list, "building", 1, Stamp(1));
+            assert_eq!(words(&list), ["Reconciling=True Progressing", "Ready=Unknown Progressing"]);
+            assert!(!observes(&list));
+            failed(&mut list, &failure, Some("building"), 1, Stamp(2));
+            assert_eq!(words(&list), wanted);
+            assert_eq!(observes(&list), matches!(failure, Failure::Stalled(_)));
+            succeeded(&mut list, &Cause::new("Succeeded", "well"), 1, Stamp(3));
+            assert_eq!(words(&list), ["Ready=True Succeeded"]);
+            assert!(observes(&list));
+        }
+    }
+
+    #[test]
+    fn a_mere_check_keeps_ready_and_a_new_generation_does_not() {
+        let mut list = Vec::new();
+        succeeded(&mut list, &Cause::new("Succeeded", "well"), 1, Stamp(1));
+        progressing(&mut list, "checking", 1, Stamp(2));
+        assert_eq!(find(&list, "Ready").unwrap().status, "True");
+        progressing(&mut list, "building", 2, Stamp(3));
+        let ready = find(&list, "Ready").unwrap();
+        assert_eq!((ready.status.as_str(), ready.observed_generation), ("Unknown", Some(2)));
+    }
+
+    #[test]
+    fn a_time_moves_only_with_the_status_and_messages_are_bounded() {
+        let mut list = Vec::new();
+        set(&mut list, "Ready", "False", &cause("a"), 1, Stamp(1));
+        set(&mut list, "Ready", "False", &cause(&"é".repeat(20_000)), 2, Stamp(2));
+        assert_eq!(list[0].last_transition_time, Stamp(1).to_string());
+        assert!(list[0].message.len() <= MESSAGE_BYTES);
+        set(&mut list, "Ready", "True", &cause("b"), 2, Stamp(3));
+        assert_eq!(list[0].last_transition_time, Stamp(3).to_string());
+        assert_eq!(list.len(), 1);
+    }
+}

@@ -40,6 +40,9 @@ fn kustomization(name: &str, spec: Value) -> Value {
     for (key, value) in spec.as_object().unwrap() {
         all[key] = value.clone();
     }
+    if all["targetNamespace"].is_null() {
+        all.as_object_mut().unwrap().remove("targetNamespace");
+    }
     json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
         "metadata": {"name": name, "namespace": "default"}, "spec": all})
 }
@@ -320,6 +323,63 @@ async fn a_mass_prune_is_held_until_it_is_released_by_name() {
 }
 
 #[tokio::test]
+async fn a_hold_does_not_wear_off_by_trying_again() {
+    let world = world().await;
+    world.publish("repo", "r1", &[("all.yaml", &many(20))]).await;
+    world.put(kustomization("apps", json!({"retryInterval": "50ms"}))).await;
+    world.until(&ks("apps"), "applied", applied("r1")).await;
+    let others: String = (0..40).map(|number| format!("{}---\n", map(&format!("other{number}"), "1"))).collect();
+    world.publish("repo", "r2", &[("all.yaml", &others)]).await;
+    let document = world.until_reason(&ks("apps"), "PruneHeld").await;
+    assert!(message(&document).contains("20 of 20 objects"), "{}", message(&document));
+    assert_eq!(inventory(&document).len(), 60, "the inventory has what was applied and what is held");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let document = world.get(&ks("apps")).await.unwrap();
+    assert_eq!(ready(&document).unwrap().reason, "PruneHeld");
+    assert!(world.has(&config_map("m00")).await);
+}
+
+#[tokio::test]
+async fn an_object_that_changes_hands_while_it_is_pruned_stays() {
+    let world = world().await;
+    world.publish("repo", "r1", &[("one.yaml", &map("one", "1")), ("two.yaml", &map("two", "1"))]).await;
+    world.put(kustomization("apps", json!({}))).await;
+    world.until(&ks("apps"), "applied", applied("r1")).await;
+    world.api.dial().fault(Fault {
+        method: Some(http::Method::DELETE),
+        path: "/configmaps/two".into(),
+        times: 1,
+        effect: Effect::Wait(Duration::from_millis(1500)),
+    });
+    world.api.dial().forget_requests();
+    world.publish("repo", "r2", &[("one.yaml", &map("one", "1"))]).await;
+    while !world.writes().iter().any(|write| write.starts_with("DELETE")) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.patch(&config_map("two"), json!({"metadata": {"labels": {format!("{OWN}/name"): "other"}}})).await;
+    let document = world.until(&ks("apps"), "applied", applied("r2")).await;
+    assert_eq!(inventory(&document), ["default_one__ConfigMap"]);
+    assert!(world.has(&config_map("two")).await);
+}
+
+#[tokio::test]
+async fn what_was_applied_with_the_rights_of_others_is_not_deleted_with_weirs() {
+    let world = world().await;
+    world.publish("repo", "r1", &[("one.yaml", &map("one", "1"))]).await;
+    world.put(kustomization("apps", json!({}))).await;
+    world.until(&ks("apps"), "applied", applied("r1")).await;
+    world.patch(&ks("apps"), json!({"spec": {"serviceAccountName": "tenant"}})).await;
+    world.until_reason(&ks("apps"), "FeatureGateDisabled").await;
+    world.delete(&ks("apps")).await;
+    let told = |document: &Value| message(document).contains("deletionPolicy to Orphan");
+    world.until(&ks("apps"), "told", told).await;
+    assert!(world.has(&config_map("one")).await);
+    world.patch(&ks("apps"), json!({"spec": {"deletionPolicy": "Orphan"}})).await;
+    world.until_gone(&ks("apps")).await;
+    assert!(world.has(&config_map("one")).await);
+}
+
+#[tokio::test]
 async fn the_flag_restores_the_prune_of_flux() {
     let world = started(Options { hold_mass_prune: false, ..options() }).await;
     world.publish("repo", "r1", &[("all.yaml", &many(20))]).await;
@@ -335,11 +395,12 @@ async fn a_namespace_is_held_and_an_adopted_one_is_never_pruned() {
     let world = world().await;
     let namespace = |name: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n---\n");
     world.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "before"}})).await;
-    let all = [namespace("made"), namespace("before"), map("one", "1")].concat();
+    let one = map("one", "1").replace("name: one", "name: one\n  namespace: default");
+    let all = [namespace("made"), namespace("before"), one.clone()].concat();
     world.publish("repo", "r1", &[("all.yaml", &all)]).await;
-    world.put(kustomization("apps", json!({}))).await;
+    world.put(kustomization("apps", json!({"targetNamespace": null}))).await;
     world.until(&ks("apps"), "applied", applied("r1")).await;
-    world.publish("repo", "r2", &[("all.yaml", &map("one", "1"))]).await;
+    world.publish("repo", "r2", &[("all.yaml", &one)]).await;
     let document = world.until_reason(&ks("apps"), "PruneHeld").await;
     assert!(
         message(&document).contains("Namespace/made") && message(&document).contains("r2/1"),
@@ -565,6 +626,32 @@ async fn a_failed_deletion_keeps_the_object_and_its_inventory() {
     assert_eq!(inventory(&document).len(), 1);
     world.until_gone(&ks("apps")).await;
     assert!(!world.has(&config_map("one")).await);
+}
+
+#[tokio::test]
+async fn a_kustomization_file_is_built_and_the_spec_is_laid_over_it() {
+    let world = world().await;
+    let file = "resources: [deployment.yaml]\nconfigMapGenerator:\n- name: settings\n  literals: [a=b]\n";
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      containers:\n      - {name: web, image: nginx, envFrom: [{configMapRef: {name: settings}}]}\n";
+    world
+        .publish(
+            "repo",
+            "r1",
+            &[("apps/kustomization.yaml", file), ("apps/deployment.yaml", deployment), ("bad.yaml", "{")],
+        )
+        .await;
+    let patch = json!({"patch": "- {op: add, path: /spec/replicas, value: 2}", "target": {"kind": "Deployment"}});
+    let spec = json!({"path": "./apps", "namePrefix": "my-", "wait": true, "timeout": "30s", "patches": [patch],
+        "images": [{"name": "nginx", "newTag": "1.2"}]});
+    world.put(kustomization("apps", spec)).await;
+    let document = world.until(&ks("apps"), "applied", applied("r1")).await;
+    assert_eq!(Condition::find(&document, "Healthy").unwrap().status, "True");
+    let web = world.get(&id("apps", "Deployment", "my-web")).await.unwrap();
+    assert_eq!(web["spec"]["replicas"], 2);
+    let container = &web["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "nginx:1.2");
+    let settings = container["envFrom"][0]["configMapRef"]["name"].as_str().unwrap();
+    assert!(settings.starts_with("my-settings-") && world.has(&config_map(settings)).await, "{settings}");
 }
 
 #[tokio::test]

@@ -338,3 +338,17 @@ async fn repeated_failures_back_off_and_write_once() {
     }
     assert_eq!(world.status_writes(&id("one")), 1, "the same failure is written once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_failures_backs_off_as_flux_does_and_writes_status_once() {
+    let reconciler = Scripted::new(|_, _| Err(Failure::Retry(Cause::new("GitOperationFailed", "host down"))));
+    let world = world(&reconciler).await;
+    world.put(repository("one")).await;
+    world.until_reason(&id("one"), "GitOperationFailed").await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let times = reconciler.times.lock().unwrap().clone();
+    let pauses: Vec<u128> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis() / 50 * 50).collect();
+    assert_eq!(pauses[..11], [750, 1500, 3000, 6000, 12000, 24000, 48000, 96000, 192_000, 384_000, 768_000]);
+    assert!(pauses[11..].iter().all(|pause| *pause == 900_000), "{pauses:?}");
+    assert_eq!(world.status_writes(&id("one")), 1);
+}

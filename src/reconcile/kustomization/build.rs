@@ -1,4 +1,4 @@
-//! From files to documents ready to apply: kustomize build, variables, owner labels, common metadata, and the order.
+//! From files to documents ready to apply: kustomize build, variables, owner labels, common metadata, and the stages.
 //!
 //! The engines are pure and run on a blocking thread. Start with [`build`].
 //! Source: kustomize-controller's generate, build and substitute steps.
@@ -8,13 +8,18 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 
 use super::super::{Context, Failure, Options};
-use super::decide::Plan;
-use crate::base::{FileTree, Id, Value};
-use crate::kinds::Kustomization;
-use crate::kinds::kustomization::{OWNER_NAME, OWNER_NAMESPACE, SubstituteReference};
+use super::decide::{self, Plan};
+use crate::base::{FileTree, Id, Value, format_duration, yaml};
+use crate::engine::kustomize::{
+    self, Answers, Need, Output, Overlay, OverlayImage, OverlayPatch, OverlayTarget, flux_options,
+};
+use crate::engine::order::{self, Stage};
+use crate::engine::substitute;
+use crate::kinds::kustomization::{Image, KustomizationSpec, OWNER_NAME, OWNER_NAMESPACE, Patch, SubstituteReference};
+use crate::kinds::{Kustomization, meta};
 
-/// How many stages a build is applied in.
-pub const STAGES: usize = 4;
+/// The stages of an apply, in order.
+const STAGES: [Stage; 4] = [Stage::Definitions, Stage::Classes, Stage::Custom, Stage::Rest];
 
 /// Builds what the object asks for.
 ///
@@ -24,26 +29,86 @@ pub async fn build(cx: &Context, object: &Kustomization, tree: FileTree, plan: &
     let variables = variables(cx, object).await.map_err(failure)?;
     let (object, strict) = (object.clone(), cx.options.strict_substitutions);
     let work = tokio::task::spawn_blocking(move || {
-        let documents = stand_in::build(&tree, object.spec.path.as_deref().unwrap_or_default())?;
-        let mut built = Vec::with_capacity(documents.len());
-        for document in documents {
-            let mut document = match &variables {
-                Some(variables) => stand_in::substitute(document, variables, strict)?,
-                None => document,
-            };
-            mark(&mut document, &object);
-            built.push(document);
+        let mut documents = kustomize(&tree, &object.spec)?;
+        for document in &mut documents {
+            if let Some(variables) = &variables {
+                fill_in(document, variables, strict)?;
+            }
+            mark(document, &object);
         }
-        Ok(built)
+        Ok(documents)
     });
     let built = tokio::time::timeout(plan.timeout, work).await;
-    let built = built.map_err(|_| failure(format!("the build did not end within {:?}", plan.timeout)))?;
+    let built =
+        built.map_err(|_| failure(format!("the build did not end within {}", format_duration(plan.timeout))))?;
     built.map_err(|panic| failure(format!("internal error, please report it: {panic}")))?.map_err(failure)
+}
+
+fn kustomize(tree: &FileTree, spec: &KustomizationSpec) -> Result<Vec<Value>, String> {
+    let directory = spec.path.as_deref().unwrap_or_default().trim_start_matches('/');
+    let options = flux_options(false);
+    let overlay = overlay(spec);
+    let prepared = kustomize::prepare(tree, directory, &overlay, &options).map_err(|error| error.to_string())?;
+    let directory = FileTree::resolve("", directory).unwrap_or_default();
+    let built = kustomize::build(&prepared, &directory, &options, &Answers::default());
+    match built.map_err(|error| error.to_string())? {
+        Output::Built { manifests, .. } => Ok(manifests.into_iter().map(|manifest| manifest.value).collect()),
+        Output::Need(Need::Remote(address)) => Err(format!("remote base {address:?} is not supported by weir yet")),
+    }
+}
+
+fn overlay(spec: &KustomizationSpec) -> Overlay {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let target = |patch: &Patch| {
+        patch.target.as_ref().map(|target| OverlayTarget {
+            group: text(&target.group),
+            version: text(&target.version),
+            kind: text(&target.kind),
+            name: text(&target.name),
+            namespace: text(&target.namespace),
+            label_selector: text(&target.label_selector),
+            annotation_selector: text(&target.annotation_selector),
+        })
+    };
+    let image = |image: &Image| OverlayImage {
+        name: image.name.clone(),
+        new_name: text(&image.new_name),
+        new_tag: text(&image.new_tag),
+        digest: text(&image.digest),
+    };
+    Overlay {
+        target_namespace: spec.target_namespace.clone(),
+        name_prefix: spec.name_prefix.clone(),
+        name_suffix: spec.name_suffix.clone(),
+        patches: spec
+            .patches
+            .iter()
+            .map(|patch| OverlayPatch { patch: patch.patch.clone(), target: target(patch) })
+            .collect(),
+        images: spec.images.iter().map(image).collect(),
+        components: spec.components.clone(),
+        ignore_missing_components: spec.ignore_missing_components == Some(true),
+        build_metadata: spec.build_metadata.clone(),
+    }
+}
+
+/// Fills the variables into the text of one object, which is then read anew: a number may become one only now.
+fn fill_in(document: &mut Value, variables: &BTreeMap<String, String>, strict: bool) -> Result<(), String> {
+    let (key, disabled) = meta::NO_SUBSTITUTE;
+    if decide::annotation(document, key) == disabled || decide::label(document, key) == disabled {
+        return Ok(());
+    }
+    let id = Id::of(document).map(|id| id.to_string()).unwrap_or_default();
+    let text = substitute::substitute(&yaml::write(document), variables, strict);
+    let text = text.map_err(|error| format!("{id}: {error}"))?;
+    let read = yaml::read_one(text.as_bytes(), &yaml::Limits::default());
+    *document = read.map_err(|error| format!("{id}: after substitution: {error}"))?;
+    Ok(())
 }
 
 /// The variables of post-build substitution, the inline ones last; `None` when the step does not happen at all.
 ///
-/// Errors when an object that is not optional is missing.
+/// Errors when an object that is not optional is missing, or a name is not one.
 async fn variables(cx: &Context, object: &Kustomization) -> Result<Option<BTreeMap<String, String>>, String> {
     let Some(post_build) = &object.spec.post_build else { return Ok(None) };
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
@@ -52,6 +117,10 @@ async fn variables(cx: &Context, object: &Kustomization) -> Result<Option<BTreeM
         all.extend(read_variables(cx, namespace, reference).await?);
     }
     all.extend(post_build.substitute.clone());
+    for (name, value) in &mut all {
+        substitute::check_name(name).map_err(|error| error.to_string())?;
+        value.retain(|character| character != '\n');
+    }
     let always = post_build.substitute_strategy.as_deref() == Some("Always");
     Ok((always || !all.is_empty()).then_some(all))
 }
@@ -101,48 +170,19 @@ fn add(document: &mut Value, place: &str, entries: impl IntoIterator<Item = (Str
     }
 }
 
-/// The documents of each stage, in order.
-pub fn stages(documents: Vec<Value>, options: &Options) -> Vec<Vec<Value>> {
-    stand_in::stages(documents, &options.custom_stage_kinds)
+/// The documents of each stage in order; the last stage is the one that nothing follows.
+pub fn stages(mut documents: Vec<Value>, options: &Options) -> Vec<Vec<Value>> {
+    order::sort_for_apply(&mut documents, Id::of);
+    let mut stages: Vec<Vec<Value>> = vec![Vec::new(); STAGES.len()];
+    for document in documents {
+        let stage = order::stage_of(&document, &options.custom_stage_kinds);
+        let at = STAGES.iter().position(|known| *known == stage).unwrap_or(STAGES.len() - 1);
+        stages[at].push(document);
+    }
+    stages
 }
 
 /// Reverses the order of applying.
 pub fn sort_for_deletion(ids: &mut [Id]) {
-    ids.sort();
-    ids.reverse();
-}
-
-mod stand_in {
-    use super::*;
-
-    pub fn build(tree: &FileTree, path: &str) -> Result<Vec<Value>, String> {
-        let path = FileTree::resolve("", path).ok_or("path")?;
-        if !tree.is_dir(&path) {
-            return Err(format!("path {path:?} is not in the artifact"));
-        }
-        let mut all = vec![];
-        for (name, file) in tree.under(&path) {
-            let documents =
-                crate::base::yaml::read(&file.bytes, &Default::default()).map_err(|e| format!("{name}: {e}"))?;
-            all.extend(documents.into_iter().map(|d| d.value));
-        }
-        Ok(all)
-    }
-
-    pub fn substitute(document: Value, variables: &BTreeMap<String, String>, _strict: bool) -> Result<Value, String> {
-        let text = crate::base::yaml::write(&document).replace("$${", "\u{1}");
-        let re = regex::Regex::new(r"\$\{(\w+)(?::=(\w+))?\}").unwrap();
-        let out = re.replace_all(&text, |c: &regex::Captures| {
-            variables.get(&c[1]).cloned().or(c.get(2).map(|d| d.as_str().to_owned())).unwrap_or_default()
-        });
-        let out = out.replace('\u{1}', "${");
-        crate::base::yaml::read_one(out.as_bytes(), &Default::default()).map_err(|e| e.to_string())
-    }
-
-    pub fn stages(documents: Vec<Value>, _custom: &[String]) -> Vec<Vec<Value>> {
-        let (first, last) = documents.into_iter().partition(|d| {
-            ["CustomResourceDefinition", "Namespace", "ClusterRole"].contains(&d["kind"].as_str().unwrap_or_default())
-        });
-        vec![first, vec![], vec![], last]
-    }
+    order::sort_for_delete(ids, |id| Some(id.clone()));
 }

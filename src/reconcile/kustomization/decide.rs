@@ -86,6 +86,19 @@ fn unsupported(object: &Kustomization) -> Option<(&'static str, &'static str)> {
     None
 }
 
+/// Why what was applied cannot be deleted by this weir: others' rights or another cluster would be needed.
+pub fn applied_elsewhere(object: &Kustomization) -> Option<String> {
+    let field = match &object.spec {
+        spec if spec.kube_config.is_some() => "kubeConfig",
+        spec if spec.service_account_name.is_some() => "serviceAccountName",
+        _ => return None,
+    };
+    Some(format!(
+        "spec.{field} is not supported by weir yet, so its objects cannot be deleted: set spec.deletionPolicy to Orphan \
+         to let go of them"
+    ))
+}
+
 /// Whether a dependency is met; `same_source` is the current revision when both are built from one source.
 ///
 /// Errors with what is missing.
@@ -120,7 +133,7 @@ pub enum Prune {
 /// Decides whether a live object that left the source may be deleted.
 ///
 /// Source: kustomize-controller's prune and fluxcd/pkg ssa/manager_delete.go; the refusals are weir's own.
-pub fn prune(live: &Value, owner: &Id, own_namespace: &str) -> Prune {
+pub fn prune(live: &Value, owner: &Id, source: Option<&Id>, own_namespace: &str) -> Prune {
     let Some(id) = Id::of(live) else { return Prune::Leave("it cannot be read") };
     if label(live, OWNER_NAME) != &*owner.name || label(live, OWNER_NAMESPACE) != &*owner.namespace {
         return Prune::Leave("it belongs to somebody else");
@@ -134,6 +147,9 @@ pub fn prune(live: &Value, owner: &Id, own_namespace: &str) -> Prune {
     }
     if id == *owner {
         return Prune::Refuse(format!("{id} cannot prune itself: delete it by hand if that is meant"));
+    }
+    if source == Some(&id) {
+        return Prune::Refuse(format!("{id} is not pruned: {owner} is built from it"));
     }
     if &*id.kind == "Namespace" && id.group.is_empty() {
         if is_protected(&id.name, own_namespace) {
@@ -395,7 +411,7 @@ mod tests {
             (live("Namespace", "kube-system", json!({})), "Refuse"),
             (live("Namespace", "flux-system", json!({})), "Refuse"),
         ] {
-            let decided = format!("{:?}", prune(&document, &owner(), "flux-system"));
+            let decided = format!("{:?}", prune(&document, &owner(), None, "flux-system"));
             assert!(decided.starts_with(wanted), "{document} became {decided}");
         }
     }
@@ -404,7 +420,11 @@ mod tests {
     fn a_kustomization_never_prunes_itself() {
         let mut own = live("Kustomization", "apps", json!({"namespace": "flux-system"}));
         own["apiVersion"] = "kustomize.toolkit.fluxcd.io/v1".into();
-        assert!(matches!(prune(&own, &owner(), "weir"), Prune::Refuse(_)));
+        assert!(matches!(prune(&own, &owner(), None, "weir"), Prune::Refuse(_)));
+        let other = Id::new(kustomization::GROUP, "Kustomization", "flux-system", "other");
+        own["metadata"]["labels"][OWNER_NAME] = "other".into();
+        assert_eq!(prune(&own, &other, None, "weir"), Prune::Delete);
+        assert!(matches!(prune(&own, &other, Id::of(&own).as_ref(), "weir"), Prune::Refuse(_)), "nor its source");
     }
 
     fn sweep(known: usize, built: usize, deletes: usize) -> Sweep {

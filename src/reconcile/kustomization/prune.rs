@@ -15,18 +15,30 @@ use crate::cluster::{ClusterError, Precondition, Propagation};
 
 /// Requests at the same time.
 const AT_ONCE: usize = 8;
+/// How often an object that changes all the time is judged anew before it waits for the next run.
+const ATTEMPTS: usize = 3;
 
 /// What must be known to delete.
 pub struct Pruner<'a> {
     pub cx: &'a Context,
     pub owner: &'a Id,
+    /// What the owner is built from: never pruned.
+    pub source: Option<&'a Id>,
+}
+
+/// An object that is to be deleted, exactly as it was judged.
+#[derive(Debug)]
+pub struct Doomed {
+    pub id: Id,
+    uid: String,
+    version: String,
 }
 
 /// What became of each candidate, before or after deleting.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// To be deleted, with the uid that was judged.
-    pub doomed: Vec<(Id, String)>,
+    /// To be deleted.
+    pub doomed: Vec<Doomed>,
     /// Of these, what takes other things with it.
     pub precious: Vec<Id>,
     /// Stays in the inventory: on its way out, or its kind is not served now.
@@ -63,13 +75,14 @@ impl Pruner<'_> {
     }
 
     fn sort(&self, survey: &mut Survey, id: Id, live: &Value, precious: bool) {
-        match decide::prune(live, self.owner, &self.cx.options.own_namespace) {
+        match decide::prune(live, self.owner, self.source, &self.cx.options.own_namespace) {
             Prune::Delete => {
                 if precious {
                     survey.precious.push(id.clone());
                 }
-                let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
-                survey.doomed.push((id, uid.to_owned()));
+                let (uid, version) =
+                    (text(live, "/metadata/uid").into(), text(live, "/metadata/resourceVersion").into());
+                survey.doomed.push(Doomed { id, uid, version });
             }
             Prune::Terminating => survey.kept.push(id),
             Prune::Leave(why) => tracing::info!(id = %self.owner, "{id} left the inventory and stays: {why}"),
@@ -81,8 +94,7 @@ impl Pruner<'_> {
         if &*id.kind != "CustomResourceDefinition" {
             return decide::is_precious(id);
         }
-        let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let api = self.cx.cluster.find_api(text("/spec/group"), text("/spec/names/kind"), None).await;
+        let api = self.cx.cluster.find_api(text(live, "/spec/group"), text(live, "/spec/names/kind"), None).await;
         match api {
             Ok(Some(api)) => self.has_instances(&api).await,
             Ok(None) => false,
@@ -97,29 +109,48 @@ impl Pruner<'_> {
 
     /// Deletes the doomed in the given order; answers who went, and keeps the rest in the survey.
     pub async fn delete(&self, survey: &mut Survey) -> Vec<Id> {
-        let doomed = std::mem::take(&mut survey.doomed);
         let mut deleted = Vec::new();
-        for (id, uid) in doomed {
-            let same = Precondition { uid: Some(uid.clone()), resource_version: None };
-            match self.cx.cluster.delete(&id, Propagation::Background, &same).await {
-                Ok(_) => {
-                    deleted.push(id.clone());
-                    self.confirm(id, &uid, survey).await;
-                }
-                // Somebody made a new object of that name: it is judged anew next time.
-                Err(ClusterError::Conflict { .. }) => survey.kept.push(id),
+        for doomed in std::mem::take(&mut survey.doomed) {
+            let id = doomed.id.clone();
+            match self.delete_one(survey, doomed).await {
+                Ok(true) => deleted.push(id),
+                Ok(false) => {}
                 Err(error) => survey.failed.push((id, error.to_string())),
             }
         }
         deleted
     }
 
+    /// Deletes an object exactly as it was judged; one that changed meanwhile is judged anew.
+    async fn delete_one(&self, survey: &mut Survey, mut doomed: Doomed) -> Result<bool, ClusterError> {
+        for _ in 0..ATTEMPTS {
+            let Doomed { id, uid, version } = &doomed;
+            let same = Precondition { uid: Some(uid.clone()), resource_version: Some(version.clone()) };
+            match self.cx.cluster.delete(id, Propagation::Background, &same).await {
+                Ok(_) => {
+                    self.confirm(survey, &doomed).await;
+                    return Ok(true);
+                }
+                Err(ClusterError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let Some(live) = self.cx.cluster.get(id).await? else { return Ok(true) };
+            self.sort(survey, id.clone(), &live, false);
+            match survey.doomed.pop() {
+                Some(again) => doomed = again,
+                None => return Ok(false),
+            }
+        }
+        survey.kept.push(doomed.id);
+        Ok(false)
+    }
+
     /// An accepted deletion is not the end: finalizers may hold the object, and then its entry stays.
-    async fn confirm(&self, id: Id, uid: &str, survey: &mut Survey) {
-        match self.cx.cluster.get(&id).await {
+    async fn confirm(&self, survey: &mut Survey, doomed: &Doomed) {
+        match self.cx.cluster.get(&doomed.id).await {
             Ok(None) => {}
-            Ok(Some(live)) if live.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) => {}
-            Ok(Some(_)) | Err(_) => survey.kept.push(id),
+            Ok(Some(live)) if text(&live, "/metadata/uid") != doomed.uid => {}
+            Ok(Some(_)) | Err(_) => survey.kept.push(doomed.id.clone()),
         }
     }
 
@@ -147,7 +178,7 @@ impl Pruner<'_> {
 impl Survey {
     /// Whose entries stay in the inventory.
     pub fn remaining(&self) -> impl Iterator<Item = &Id> {
-        let doomed = self.doomed.iter().map(|(id, _)| id);
+        let doomed = self.doomed.iter().map(|doomed| &doomed.id);
         self.kept.iter().chain(self.failed.iter().map(|(id, _)| id)).chain(doomed)
     }
 
@@ -157,4 +188,8 @@ impl Survey {
             self.failed.iter().take(10).map(|(id, why)| format!("{id} delete failed: {why}")).collect();
         lines.join("\n")
     }
+}
+
+fn text<'a>(document: &'a Value, pointer: &str) -> &'a str {
+    document.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

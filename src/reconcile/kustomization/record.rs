@@ -11,6 +11,8 @@ use crate::kinds::meta::Snapshot;
 
 /// Runs kept in the history.
 const RUNS: usize = 5;
+/// The metadata that says how many objects a run that went well had; weir's own.
+const OBJECTS: &str = "objects";
 
 /// The inventory of some objects, sorted as Flux sorts it.
 pub fn inventory(objects: impl IntoIterator<Item = (Id, String)>) -> Inventory {
@@ -49,6 +51,8 @@ pub struct Entry<'a> {
     /// The reason in Ready.
     pub status: &'a str,
     pub revision: &'a str,
+    /// In the inventory, when all went well.
+    pub objects: Option<usize>,
     pub took: Duration,
     pub now: Stamp,
 }
@@ -67,8 +71,17 @@ pub fn remember(history: &mut Vec<Snapshot>, run: &Entry<'_>) {
     snapshot.last_reconciled_duration = format_duration(run.took);
     snapshot.total_reconciliations += 1;
     snapshot.metadata = [("revision".to_owned(), run.revision.to_owned())].into();
+    if let Some(objects) = run.objects {
+        snapshot.metadata.insert(OBJECTS.into(), objects.to_string());
+    }
     history.insert(0, snapshot);
     history.truncate(RUNS);
+}
+
+/// How many objects there were when all went well last: the inventory itself grows before each apply, so that after a
+/// failed one it holds more.
+pub fn known(history: &[Snapshot]) -> Option<usize> {
+    history.iter().find_map(|run| run.metadata.get(OBJECTS)).and_then(|count| count.parse().ok())
 }
 
 /// Whether the last run was the same: then the history is left alone, so that a mere check writes nothing.
@@ -110,7 +123,7 @@ mod tests {
         let mut history = Vec::new();
         let mut run = |digest: &str, status: &str| {
             let took = Duration::from_secs(1);
-            remember(&mut history, &Entry { digest, status, revision: "r", took, now: Stamp(0) });
+            remember(&mut history, &Entry { digest, status, revision: "r", objects: Some(7), took, now: Stamp(0) });
             history.clone()
         };
         for digest in ["1", "2", "3", "4", "5", "6"] {
@@ -120,6 +133,7 @@ mod tests {
         assert_eq!(after.len(), 5);
         assert_eq!((after[0].digest.as_str(), after[0].total_reconciliations), ("6", 2));
         let failed = run("6", "HealthCheckFailed");
+        assert_eq!(known(&failed), Some(7));
         assert_eq!((failed.len(), failed[0].total_reconciliations), (5, 1));
         assert!(
             is_repeat(&failed, "6", "HealthCheckFailed", "r") && !is_repeat(&failed, "6", "HealthCheckFailed", "s")
