@@ -200,6 +200,50 @@ async fn broken_answers_end_in_an_error_and_leave_nothing() {
 }
 
 #[tokio::test]
+async fn spoiled_packs_are_refused_and_leave_nothing() {
+    let world = World::new();
+    let repository = world.repository("app");
+    let text: String = (0..4000).map(|n| format!("{:x}", n * 7919)).collect();
+    repository.commit("x", &[("a", &text), ("b", "small")]);
+    fn start(answer: &[u8]) -> usize {
+        answer.windows(4).position(|window| window == b"PACK").unwrap()
+    }
+    let spoils: [fn(&mut Vec<u8>); 7] = [
+        // Cut in the middle, at the trailer, and before the final flush.
+        |answer| answer.truncate(start(answer) + 500),
+        |answer| answer.truncate(answer.len() - 30),
+        |answer| answer.truncate(start(answer) + 8),
+        // A byte of an object, of the checksum, of the object count, of the version.
+        |answer| {
+            let at = start(answer) + 300;
+            answer[at] ^= 0x10;
+        },
+        |answer| {
+            // The packet with the pack says its length in four digits before its band byte.
+            let begin = start(answer) - 5;
+            let length = std::str::from_utf8(&answer[begin..begin + 4]).unwrap();
+            let end = begin + usize::from_str_radix(length, 16).unwrap();
+            answer[end - 5] ^= 1;
+        },
+        |answer| {
+            let at = start(answer) + 11;
+            answer[at] += 1;
+        },
+        |answer| {
+            let at = start(answer) + 7;
+            answer[at] = 9;
+        },
+    ];
+    for (number, spoil) in spoils.into_iter().enumerate() {
+        let server = Server::start(world.root.path(), Manner { spoil: Some(spoil), ..Manner::default() }).await;
+        let outcome = checkout(&remote(&server.url("app/.git")), &main_branch(), &world.options()).await;
+        let error = outcome.err().unwrap_or_else(|| panic!("spoiled pack {number} was accepted"));
+        assert!(!matches!(error, GitError::Timeout { .. }), "{number}: {error}");
+    }
+    assert_eq!(world.left_in_scratch(), 0);
+}
+
+#[tokio::test]
 async fn submodules_that_lead_elsewhere_are_refused() {
     let world = World::new();
     let repository = world.repository("app");

@@ -140,6 +140,8 @@ pub struct Manner {
     pub redirect: Option<String>,
     /// Answer bodies come one byte at a time with this pause.
     pub drip: Option<Duration>,
+    /// Spoils answers that carry a pack.
+    pub spoil: Option<fn(&mut Vec<u8>)>,
     /// Answers to paths, before anything else: status and body.
     pub fixed: HashMap<String, (u16, Vec<u8>)>,
 }
@@ -231,7 +233,10 @@ async fn answer(context: Context, request: Request<Incoming>) -> Result<Response
         let location = format!("{target}{}", head.uri);
         return Ok(Response::builder().status(302).header("location", location).body(Full::default().boxed()).unwrap());
     }
-    let output = backend(root, &head, &body).await;
+    let mut output = backend(root, &head, &body).await;
+    if let Some(spoil) = manner.spoil.filter(|_| output.windows(4).any(|window| window == b"PACK")) {
+        spoil(&mut output);
+    }
     let split = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_default();
     let mut response = Response::builder();
     let mut status = 200;

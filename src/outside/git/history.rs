@@ -91,7 +91,7 @@ fn reachable(objects: &Handle, tips: &[ObjectId], wanted: ObjectId, stop: &Stop)
         if id == wanted {
             return Ok(true);
         }
-        if seen.len() % 1024 == 0 {
+        if seen.len().is_multiple_of(1024) {
             stop.check()?;
         }
         if seen.insert(id) {

@@ -18,7 +18,7 @@ use crate::outside::http;
 /// Where objects come from.
 pub(super) enum Origin {
     Wire(Box<Wire>, String),
-    Local(local::Local, String),
+    Local(Box<local::Local>, String),
 }
 
 impl Origin {
@@ -31,7 +31,7 @@ impl Origin {
             }
             (Scheme::File, _) => {
                 let local = local::Local::open(&remote.url.decoded_path(), &url, limits)?;
-                return Ok(Origin::Local(local, url));
+                return Ok(Origin::Local(Box::new(local), url));
             }
             (Scheme::Ssh, Auth::Ssh { user, identity, passphrase, known_hosts }) => {
                 let user = remote.url.user.as_deref().unwrap_or(user);
