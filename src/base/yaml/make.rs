@@ -120,7 +120,12 @@ impl Tree<'_> {
                     (Some("!"), Style::Plain) => scalar::meaning(text, Dialect::Kustomize),
                     _ => self.meaning(at, text, *style, name, Dialect::Kustomize)?,
                 };
-                let tag = if name == Some("!!binary") { Tag::Binary } else { meaning.tag() };
+                let tag = match meaning.tag() {
+                    _ if name == Some("!!binary") => Tag::Binary,
+                    // A colon forces quotes between braces, and a quoted date is text.
+                    Tag::Timestamp if in_flow && text.contains(':') => Tag::Str,
+                    tag => tag,
+                };
                 let text = if *absent && tag == Tag::Null { "" } else { text };
                 Ok(Node::Scalar(Scalar { text: text.into(), tag, style: *style, explicit: name.is_some(), link: 0 }))
             }

@@ -125,7 +125,7 @@ impl Scalar {
             (Tag::Unset, _) | (Tag::Float, Tag::Int) => Ok(value),
             (tag, found) if tag == found && (self.explicit || self.style == Style::Plain) => Ok(value),
             (tag, found) if tag == found => Ok(text()),
-            (tag, _) => Err(format!("{:?} is not a {}", self.text, tag.name())),
+            (tag, _) => Err(format!("a value of type {} does not read as one", tag.name())),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Source: kustomize api/internal/target/kusttarget.go. Names, hashes and references are not finished here but once at
 //! the top (`mod.rs`), because an overlay may still merge into what a base generates.
 
+use crate::base::yaml;
+
 use super::crds;
 use super::cursor::Cursor;
 use super::error::{BuildError, ErrorKind, Result};
-use super::file::Kustomization;
+use super::file::{FIELDS, Kustomization};
 use super::generate::generate;
 use super::load::{Found, Loader};
 use super::metadata::{self, Track};
@@ -42,6 +44,7 @@ pub(super) struct Directory<'a> {
     pub loader: &'a Loader<'a>,
     pub file: Kustomization,
     pub file_name: &'static str,
+    text: &'a [u8],
     /// Where it is from the top, when origins are kept.
     pub track: Option<Track>,
 }
@@ -53,7 +56,7 @@ impl Directory<'_> {
         let shown = loader.shown(file_name);
         let file = Kustomization::parse(text, &shown, &build.options.yaml)?;
         build.warn(&shown, &file.deprecated);
-        let directory = Directory { loader, file, file_name, track };
+        let directory = Directory { loader, file, file_name, text, track };
         directory.set_schema(build).map_err(|error| error.in_field("openapi").in_file(&shown))?;
         Ok(directory)
     }
@@ -76,15 +79,13 @@ impl Directory<'_> {
 
     /// Gathers and changes everything. A component continues on what its parent has.
     pub(super) fn accumulate(&self, mut got: Accumulated, build: &Build<'_>) -> Result<Accumulated> {
-        let place = |error: BuildError| match error.place.file.is_empty() {
-            true => error.in_file(&self.loader.shown(self.file_name)),
-            false => error,
-        };
-        self.resources(&mut got, &self.file.resources, build).map_err(place)?;
+        let place = |error: BuildError| self.place(error);
+        self.resources(&mut got, &self.file.resources, "resources", build).map_err(place)?;
         self.configurations(&mut got, build).map_err(place)?;
         self.generators(&mut got, build).map_err(place)?;
-        for path in &self.file.components {
-            let loader = self.loader.directory(path).map_err(|error| place(error.in_field("components")))?;
+        for (at, path) in self.file.components.iter().enumerate() {
+            let loader =
+                self.loader.directory(path).map_err(|error| place(error.in_field(format!("components[{at}]"))))?;
             got = self.component(&loader, path, got, build)?;
         }
         for (transformer, origin) in self.transformers(&got, build).map_err(place)? {
@@ -99,9 +100,22 @@ impl Directory<'_> {
         Ok(got)
     }
 
-    fn resources(&self, got: &mut Accumulated, paths: &[String], build: &Build<'_>) -> Result<()> {
-        for path in paths {
-            match self.loader.find(path).map_err(|error| error.in_field("resources"))? {
+    /// Names this kustomization file and, where the error names a field of it, the line.
+    fn place(&self, error: BuildError) -> BuildError {
+        if !error.place.file.is_empty() {
+            return error;
+        }
+        let parts: Vec<&str> = error.place.field.split(['.', '[']).map(|part| part.trim_end_matches(']')).collect();
+        let line = match parts.first() {
+            Some(first) if FIELDS.contains(first) => yaml::line_of(self.text, 0, &parts).unwrap_or_default(),
+            _ => 0,
+        };
+        error.at_line(line).in_file(&self.loader.shown(self.file_name))
+    }
+
+    fn resources(&self, got: &mut Accumulated, paths: &[String], field: &str, build: &Build<'_>) -> Result<()> {
+        for (at, path) in paths.iter().enumerate() {
+            match self.loader.find(path).map_err(|error| error.in_field(format!("{field}[{at}]")))? {
                 Found::File { path, bytes } => {
                     let mut read = read_resources(bytes, &self.loader.shown(&path), build)?;
                     if let Some(track) = &self.track {
@@ -114,7 +128,7 @@ impl Directory<'_> {
                     let inner = Directory::open(&loader, self.track.as_ref().map(|t| t.append(path)), build)?;
                     if inner.file.is_component {
                         return Err(BuildError::new(ErrorKind::Field, format!("{path} is a component"))
-                            .in_field("resources")
+                            .in_field(format!("{field}[{at}]"))
                             .hint("list it under components"));
                     }
                     let inner = inner.accumulate(Accumulated::empty(build), build)?;
@@ -161,14 +175,16 @@ impl Directory<'_> {
         for (list, secret, kind) in
             [(&self.file.config_maps, false, "ConfigMapGenerator"), (&self.file.secrets, true, "SecretGenerator")]
         {
-            for args in list {
-                let mut made = generate(args, global, secret, self.loader)?;
+            let field = if secret { "secretGenerator" } else { "configMapGenerator" };
+            for (at, args) in list.iter().enumerate() {
+                let place = |error: BuildError| error.in_field(format!("{field}[{at}]"));
+                let mut made = generate(args, global, secret, self.loader).map_err(place)?;
                 build.count_resource()?;
                 made.origin = Some(build.generated(&self.loader.shown(self.file_name)));
                 if let Some(track) = &self.track {
                     made.set_annotation(metadata::ORIGIN, &track.configured(self.file_name, kind).text());
                 }
-                got.set.absorb(made, &build.schema())?;
+                got.set.absorb(made, &build.schema()).map_err(place)?;
             }
         }
         for plugin in self.plugins(&self.file.generators, "generators", build)? {
@@ -198,10 +214,7 @@ impl Directory<'_> {
                 None => paths.push(entry.clone()),
             }
         }
-        self.resources(&mut got, &paths, build).map_err(|error| BuildError {
-            place: Box::new(super::error::Place { field: field.to_owned(), ..*error.place.clone() }),
-            ..error
-        })?;
+        self.resources(&mut got, &paths, field, build)?;
         Ok(got.set.into_items())
     }
 
@@ -239,8 +252,10 @@ impl Directory<'_> {
             }
             made.push(Transformer::PatchStrategicMerge(patches));
         }
-        for entry in &file.patches {
-            let step = patch::load(entry, self.loader, build).map_err(|error| error.in_field("patches"))?;
+        for (at, entry) in file.patches.iter().enumerate() {
+            let place = |error: BuildError| error.in_field(format!("patches[{at}]"));
+            let mut step = patch::load(entry, self.loader, build).map_err(place)?;
+            step.field = format!("patches[{at}]");
             made.push(Transformer::Patch(Box::new(step)));
         }
         if !file.namespace.is_empty() {

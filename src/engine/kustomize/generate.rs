@@ -26,12 +26,11 @@ pub(super) fn generate(
     secret: bool,
     loader: &Loader<'_>,
 ) -> Result<Resource> {
-    let what = if secret { "secretGenerator" } else { "configMapGenerator" };
-    let fail = |message: &str| BuildError::new(ErrorKind::Field, message).in_field(what).of(&args.name);
+    let fail = |message: &str| BuildError::new(ErrorKind::Field, message);
     if args.name.is_empty() {
         return Err(fail("the generated object has no name").hint("add name"));
     }
-    let data = pairs(args, loader).map_err(|error| error.in_field(what).of(&args.name))?;
+    let data = pairs(args, loader).map_err(|error| error.of(&args.name))?;
     let mut node = Mapping::default();
     node.insert("apiVersion", Node::text("v1"));
     node.insert("kind", Node::text(if secret { "Secret" } else { "ConfigMap" }));

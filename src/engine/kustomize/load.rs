@@ -127,7 +127,6 @@ impl<'a> Loader<'a> {
             ErrorKind::Forbidden,
             format!("the file {path:?} lies outside the directory of its kustomization"),
         )
-        .in_file(&self.shown("."))
         .hint("move it beneath, or make its directory a base of its own")
     }
 
@@ -186,10 +185,8 @@ impl<'a> Loader<'a> {
                 }
                 None => Err(self.ask(path)),
             },
-            None => Err(BuildError::new(ErrorKind::Forbidden, format!("{path:?} lies outside the tree"))
-                .in_file(&self.shown("."))),
+            None => Err(BuildError::new(ErrorKind::Forbidden, format!("{path:?} lies outside the tree"))),
             Some(_) => Err(BuildError::new(ErrorKind::Missing, format!("there is no file or directory {path:?}"))
-                .in_file(&self.shown("."))
                 .hint("check the path; it starts at the directory of the kustomization")),
         }
     }
@@ -205,7 +202,6 @@ impl<'a> Loader<'a> {
                 let shown = |path: &str| if path.is_empty() { ".".to_owned() } else { path.to_owned() };
                 let message = format!("{} contains {}, which is being built", shown(candidate), shown(&loader.root));
                 return Err(BuildError::new(ErrorKind::Cycle, message)
-                    .in_file(&self.shown("."))
                     .hint("a base must not include its overlay, nor a directory above it"));
             }
             visited = loader.parent;

@@ -24,8 +24,29 @@ use super::set::Set;
 pub(super) struct PatchStep {
     pub content: Content,
     pub target: Option<Selector>,
-    /// For messages: the file or `inline patch`.
+    /// For messages: the file; empty for a patch within the kustomization.
     pub source: String,
+    /// For messages: the entry of the kustomization.
+    pub field: String,
+}
+
+impl PatchStep {
+    /// Places an error: in the patch's file, or at its entry.
+    fn place(&self, error: BuildError) -> BuildError {
+        let error = match (error.place.field.as_str(), self.source.as_str()) {
+            ("", _) | (_, "") => {
+                let inner = error.place.field.clone();
+                let mut error = error;
+                if !inner.is_empty() {
+                    error.message = format!("{inner}: {}", error.message);
+                }
+                error.place.field.clone_from(&self.field);
+                error
+            }
+            _ => error,
+        };
+        if self.source.is_empty() { error } else { error.in_file(&self.source) }
+    }
 }
 
 /// The two kinds of patches.
@@ -44,10 +65,10 @@ pub(super) fn load(patch: &Patch, loader: &Loader<'_>, build: &Build<'_>) -> Res
     let (text, source) = match (inline, patch.path.as_str()) {
         ("", "") => return Err(BuildError::new(ErrorKind::Field, "a patch needs a path or an inline patch")),
         ("", path) => (loader.file(path)?.to_vec(), loader.shown(path)),
-        (inline, "") => (inline.as_bytes().to_vec(), "inline patch".to_owned()),
+        (inline, "") => (inline.as_bytes().to_vec(), String::new()),
         _ => return Err(BuildError::new(ErrorKind::Field, "a patch has either a path or an inline patch, not both")),
     };
-    let content = parse(&text, &source, build).map_err(|error| error.in_field("patches"))?;
+    let content = parse(&text, &source, build)?;
     let content = match content {
         Content::Merge(mut patches) => {
             for resource in &mut patches {
@@ -58,7 +79,7 @@ pub(super) fn load(patch: &Patch, loader: &Loader<'_>, build: &Build<'_>) -> Res
         }
         other => other,
     };
-    Ok(PatchStep { content, target: patch.target.clone(), source })
+    Ok(PatchStep { content, target: patch.target.clone(), source, field: "patches".to_owned() })
 }
 
 fn parse(text: &[u8], source: &str, build: &Build<'_>) -> Result<Content> {
@@ -73,7 +94,8 @@ fn parse(text: &[u8], source: &str, build: &Build<'_>) -> Result<Content> {
         (Err(_), Ok(operations)) => Ok(Content::Json(operations)),
         (Err(merge), Err(json)) => {
             let message = format!("the patch is no object ({}) and no JSON patch ({json})", merge.message);
-            Err(BuildError::new(ErrorKind::Malformed, message).at_line(merge.place.line).in_file(source))
+            let error = BuildError::new(ErrorKind::Malformed, message);
+            Err(if source.is_empty() { error } else { error.at_line(merge.place.line).in_file(source) })
         }
     }
 }
@@ -100,7 +122,7 @@ pub(super) fn apply(set: &mut Set, step: &PatchStep, build: &Build<'_>) -> Resul
         Content::Json(_) => return apply_json(set, step, true, build),
         Content::Merge(patches) => patches,
     };
-    let fail = |error: BuildError| error.in_field("patches").in_file(&step.source);
+    let fail = |error: BuildError| step.place(error);
     match (&step.target, patches.as_slice()) {
         (Some(target), [patch]) => {
             let selector = target.compile().map_err(fail)?;
@@ -245,7 +267,7 @@ fn forget(target: &mut Resource) {
 /// Applies a JSON patch to all objects of its target.
 pub(super) fn apply_json(set: &mut Set, step: &PatchStep, remember: bool, build: &Build<'_>) -> Result<()> {
     let Content::Json(operations) = &step.content else { return Ok(()) };
-    let fail = |error: BuildError| error.in_field("patches").in_file(&step.source);
+    let fail = |error: BuildError| step.place(error);
     let target = step.target.as_ref().ok_or_else(|| {
         fail(BuildError::new(ErrorKind::Field, "a JSON patch needs a target").hint("add target with kind and name"))
     })?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Build;
 use super::cursor::Cursor;
-use super::entries::{GeneratorArgs, Image, Patch, ReplacementEntry, Replica, Sort};
+use super::entries::{GeneratorArgs, Image, Patch, ReplacementEntry, Replica};
 use super::error::{BuildError, ErrorKind, Result};
 use super::generate::generate;
 use super::load::Loader;
@@ -124,9 +124,6 @@ fn read_transformer(
             let entries = cursor.get("replacements")?.list(ReplacementEntry::read)?;
             Transformer::Replacements(replacements(&entries, loader, build)?)
         }
-        "SortOrderTransformer" => {
-            Transformer::Sort(cursor.get("sortOptions")?.optional(Sort::read)?.unwrap_or(Sort::Fifo))
-        }
         "ValueAddTransformer" => Transformer::ValueAdd(value_add(cursor, loader, build)?),
         kind => {
             let error = BuildError::new(ErrorKind::Forbidden, format!("{kind} is no transformer that weir has"));
@@ -171,7 +168,7 @@ pub(super) fn json_step(
     let (text, source) = match (path, inline) {
         ("", "") => return Err(fail("a patch needs a path or an inline patch")),
         (path, "") => (loader.file(path)?.to_vec(), loader.shown(path)),
-        ("", inline) => (inline.as_bytes().to_vec(), "inline patch".to_owned()),
+        ("", inline) => (inline.as_bytes().to_vec(), String::new()),
         _ => return Err(fail("a patch has either a path or an inline patch, not both")),
     };
     let operations = patch::operations(&text, build)
@@ -179,7 +176,7 @@ pub(super) fn json_step(
     if operations.is_empty() {
         return Err(fail("the patch is empty").in_file(&source));
     }
-    Ok(PatchStep { content: Content::Json(operations), target, source })
+    Ok(PatchStep { content: Content::Json(operations), target, source, field: "patchesJson6902".to_owned() })
 }
 
 /// Loads an entry of `patchesStrategicMerge`, which is a path or the patch itself.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::base::yaml::{Mapping, Node, Scalar, Tag};
 
 use super::Build;
-use super::entries::{Image, Replica, Sort};
+use super::entries::{Image, Replica};
 use super::error::{BuildError, ErrorKind, Result};
 use super::generate::content_hash;
 use super::patch::PatchStep;
@@ -17,7 +17,7 @@ use super::set::Set;
 use super::spec::FieldSpec;
 use super::value_add::ValueAdd;
 use super::walk::{Make, set_entry, set_scalar, visit};
-use super::{images, order, patch, replacement};
+use super::{images, patch, replacement};
 
 /// One step of a layer.
 pub(super) enum Transformer {
@@ -33,7 +33,6 @@ pub(super) enum Transformer {
     Images(Image, Vec<FieldSpec>),
     Replacements(Vec<Replacement>),
     Hash,
-    Sort(Sort),
     ValueAdd(ValueAdd),
 }
 
@@ -71,7 +70,6 @@ impl Transformer {
             Transformer::Images(..) => "ImageTagTransformer",
             Transformer::Replacements(_) => "ReplacementTransformer",
             Transformer::Hash => "HashTransformer",
-            Transformer::Sort(_) => "SortOrderTransformer",
             Transformer::ValueAdd(_) => "ValueAddTransformer",
         }
     }
@@ -92,10 +90,6 @@ impl Transformer {
             Transformer::Images(image, fields) => images::apply(set, image, fields),
             Transformer::Replacements(list) => replacement::apply(set, list),
             Transformer::Hash => hashes(set, build),
-            Transformer::Sort(sort) => {
-                order::sort(set, sort);
-                Ok(())
-            }
             Transformer::ValueAdd(step) => step.apply(set, build),
         }
     }

@@ -2,5 +2,6 @@
 //!
 //! `WEIR_KUSTOMIZE` names the reference, version 5.8.1. Without it the comparisons say so and pass.
 
+mod cases;
 mod compare;
 mod differential;
