@@ -14,10 +14,19 @@ use crate::embedded::Access;
 
 /// Flags of the console.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Console")]
 pub struct Args {
     /// Reconcile on the cluster of the kubeconfig too, unless Flux is at work there
     #[arg(long)]
     reconcile: bool,
+    #[command(flatten)]
+    look: Look,
+}
+
+/// How a console looks and what it lets people do.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Console")]
+pub struct Look {
     /// Look only: refuse everything that writes
     #[arg(long)]
     read_only: bool,
@@ -71,7 +80,7 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
     if reconciling {
         session.reconcile().await?;
     }
-    let outcome = match options(&session, args) {
+    let outcome = match options(&session, &args.look) {
         Ok(options) => show(&session, Options { reconciling, ..options }).await,
         Err(error) => Err(error),
     };
@@ -90,13 +99,13 @@ pub async fn show(session: &Session, options: Options) -> Result<(), CliError> {
 /// What the console over a session is told.
 ///
 /// Errors with file and line when a setting, keymap or theme cannot be read.
-pub fn options(session: &Session, args: &Args) -> Result<Options, CliError> {
+pub fn options(session: &Session, look: &Look) -> Result<Options, CliError> {
     let context = match session.desk.cluster.place() {
         Place::Context { name, .. } => name.as_str(),
         Place::Embedded { .. } => "embedded",
     };
     Ok(Options {
-        settings: settings(args, context)?,
+        settings: settings(look, context)?,
         theme: own("theme.toml")?,
         keymap: own("keymap.toml")?,
         depth: Some(terminal::depth(&|name| std::env::var(name).ok())),
@@ -105,11 +114,11 @@ pub fn options(session: &Session, args: &Args) -> Result<Options, CliError> {
 }
 
 /// What the person set, in the file and by flags, for a context.
-pub fn settings(args: &Args, context: &str) -> Result<Settings, CliError> {
+pub fn settings(look: &Look, context: &str) -> Result<Settings, CliError> {
     let flags = Layer {
-        theme: args.theme.clone(),
-        keymap: args.keymap.clone(),
-        read_only: args.read_only.then_some(true),
+        theme: look.theme.clone(),
+        keymap: look.keymap.clone(),
+        read_only: look.read_only.then_some(true),
         ..Layer::default()
     };
     let mut layers = Vec::new();
@@ -134,7 +143,11 @@ pub fn own(name: &str) -> Result<Option<Source>, CliError> {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        CliError::config(error.to_string(), "correct the file; nothing of it was used")
+        match error.line {
+            // A name from a flag or variable is on no line.
+            0 => CliError::config(error.message, ""),
+            _ => CliError::config(error.to_string(), "correct the file; nothing of it was used"),
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::kinds;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    #[command(flatten)]
+    look: console::Look,
     #[command(subcommand)]
     what: What,
 }
@@ -55,26 +57,26 @@ fn size(text: &str) -> Result<(u16, u16), String> {
     }
 }
 
-pub async fn run(cx: &Cx, flags: &console::Args, args: Args) -> Result<(), CliError> {
+pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     match args.what {
-        What::Frame(args) => frame(cx, flags, args).await,
+        What::Frame(frame_args) => frame(cx, &args.look, frame_args).await,
         What::Kinds => list_kinds(cx),
-        What::Keys => list_keys(cx, flags),
+        What::Keys => list_keys(cx, &args.look),
     }
 }
 
-async fn frame(cx: &Cx, flags: &console::Args, args: Frame) -> Result<(), CliError> {
+async fn frame(cx: &Cx, look: &console::Look, args: Frame) -> Result<(), CliError> {
     let (width, height) = args.size;
     let script = Script { width, height, keys: args.keys, roles: args.roles };
     if args.demo {
         let demo = Demo::open(cx).await?;
         demo.settled().await;
-        let drawn = render(demo.session.desk.clone(), demo.options(flags)?, &script).await;
+        let drawn = render(demo.session.desk.clone(), demo.options(look)?, &script).await;
         demo.close().await;
         return cx.output.data(&drawn?);
     }
     let session = Session::open(cx).await?;
-    let drawn = render(session.desk.clone(), options(&session, flags)?, &script).await;
+    let drawn = render(session.desk.clone(), options(&session, look)?, &script).await;
     session.close().await;
     cx.output.data(&drawn?)
 }
@@ -90,8 +92,8 @@ fn list_kinds(cx: &Cx) -> Result<(), CliError> {
     cx.output.table(&table)
 }
 
-fn list_keys(cx: &Cx, flags: &console::Args) -> Result<(), CliError> {
-    let settings = console::settings(flags, "")?;
+fn list_keys(cx: &Cx, look: &console::Look) -> Result<(), CliError> {
+    let settings = console::settings(look, "")?;
     let keys = Keys::load(&settings.keymap, console::own("keymap.toml")?)?;
     let mut table = Table::new(["SCREEN", "KEYS", "ACTION", "DOC"]);
     for line in ACTIONS {

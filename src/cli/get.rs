@@ -162,6 +162,9 @@ fn print(cx: &Cx, args: &Args, picked: &Picked, found: &[(&Wanted, Vec<Value>)])
     let named = picked.wanted.iter().any(|wanted| !wanted.names.is_empty());
     if !printed && !named {
         cx.output.failure(nothing(cx, args, picked));
+        if picked.group && args.label_selector.is_none() && args.status_selector.is_none() {
+            cx.output.more("make a source with `weir create source git`, or see `weir demo`");
+        }
     }
     Ok(())
 }

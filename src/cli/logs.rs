@@ -71,7 +71,10 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     for line in &lines[skip..] {
         cx.output.line(log::format(line))?;
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(PAUSE).await;
         // A file that shrank was begun anew.
         let size = std::fs::metadata(&path).map_or(0, |file| file.len());
@@ -82,7 +85,6 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
             cx.output.line(log::format(line))?;
         }
     }
-    Ok(())
 }
 
 /// Reads whole lines from an offset and answers with where the next one begins; a missing file is empty.

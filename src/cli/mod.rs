@@ -61,6 +61,8 @@ pub struct Weir {
     command: Option<Command>,
 }
 
+// One value of it exists, for the length of one command.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand, Debug)]
 enum Command {
     /// See GitOps happen, with no cluster: a fleet, two repositories, and a key that commits
@@ -155,14 +157,14 @@ fn start(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<()
 async fn dispatch(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<(), CliError> {
     match command {
         None => console::run(cx, &console).await,
-        Some(Command::Demo(_)) => demo::run(cx, &console).await,
+        Some(Command::Demo(args)) => demo::run(cx, args).await,
         Some(Command::Serve(args)) => serve::run(cx, args).await,
         Some(Command::Run(args)) => run::run(cx, args).await,
         Some(Command::Get(args)) => get::run(cx, args).await,
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,
         Some(Command::Trace(args)) => trace::run(cx, args).await,
-        Some(Command::Debug(args)) => debug::run(cx, &console, args).await,
+        Some(Command::Debug(args)) => debug::run(cx, args).await,
         Some(Command::Events(args)) => events::run(cx, args).await,
         Some(Command::Logs(args)) => logs::run(cx, args).await,
         Some(Command::Apply(args)) => apply::run(cx, args).await,

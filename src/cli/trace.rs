@@ -99,6 +99,6 @@ fn block(cx: &Cx, store: &Store, id: &Id) -> Result<(), CliError> {
 
 fn rows(cx: &Cx, rows: &[(&str, String)]) -> Result<(), CliError> {
     let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or_default().max(13);
-    let filled = rows.iter().filter(|(_, value)| !value.is_empty());
-    filled.map(|(label, value)| cx.output.line(format!("{:<1$} {value}", format!("{label}:"), width + 1))).collect()
+    let mut filled = rows.iter().filter(|(_, value)| !value.is_empty());
+    filled.try_for_each(|(label, value)| cx.output.line(format!("{:<1$} {value}", format!("{label}:"), width + 1)))
 }

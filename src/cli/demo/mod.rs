@@ -28,7 +28,10 @@ mod story;
 use repository::{Repository, RepositoryError};
 
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    #[command(flatten)]
+    look: console::Look,
+}
 
 /// How long the fleet may take to settle where nobody watches it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,9 +40,9 @@ const KUSTOMIZATIONS: usize = 6;
 /// Where the objects of Flux live in the demo.
 const NAMESPACE: &str = "flux-system";
 
-pub async fn run(cx: &Cx, flags: &console::Args) -> Result<(), CliError> {
+pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let demo = Demo::open(cx).await?;
-    let outcome = demo.show(cx, flags).await;
+    let outcome = demo.show(cx, &args.look).await;
     demo.close().await;
     outcome
 }
@@ -92,17 +95,17 @@ impl Demo {
     }
 
     /// Shows the demo in the console; as a tree, once it has settled, where nobody sits at a terminal.
-    async fn show(&self, cx: &Cx, flags: &console::Args) -> Result<(), CliError> {
+    async fn show(&self, cx: &Cx, look: &console::Look) -> Result<(), CliError> {
         if console::is_interactive() {
-            return console::show(&self.session, self.options(flags)?).await;
+            return console::show(&self.session, self.options(look)?).await;
         }
         self.settled().await;
         super::tree::print_all(cx, &self.session, false).await
     }
 
     /// What the console of the demo is told.
-    pub fn options(&self, flags: &console::Args) -> Result<Options, CliError> {
-        let options = console::options(&self.session, flags)?;
+    pub fn options(&self, look: &console::Look) -> Result<Options, CliError> {
+        let options = console::options(&self.session, look)?;
         Ok(Options { reconciling: true, demo: Some(Arc::new(self.commit())), ..options })
     }
 
