@@ -169,7 +169,7 @@ fn pruned(merged: Value, before: &Set, mine: &Set, others: &[Owner], schema: &Sc
     let owned = without(arena, root, &merged, &all.difference(&kept), Emptied::Null);
     // ... and what this manager never owned.
     let kept = declared(&field_set(arena, root, &owned));
-    without(arena, root, &merged, &all.difference(&kept).intersection(&before), Emptied::Gone)
+    without(arena, root, &merged, &all.difference(&kept).intersection(&before), Emptied::Empty)
 }
 
 /// The conflicts left when those over values that client-side apply wrote, and that still stand, are let pass.

@@ -264,18 +264,29 @@ fn compare_lists(
     }
 }
 
-/// What becomes of a map or list that lost its last part.
+/// What becomes of a map or list that lost its last part and is itself kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emptied {
-    /// It stays as null, so that a later step still sees it.
+    /// It becomes null, so that a later step still sees it.
     Null,
-    /// It goes.
-    Gone,
+    /// It stays, empty. The reference leaves null here, which a real server drops later, so that the same apply once
+    /// more changes the object; whoever sent `{}` shall have `{}`.
+    Empty,
+}
+
+impl Emptied {
+    fn of(self, value: &Value) -> Value {
+        match (self, value) {
+            (Emptied::Empty, Value::Object(_)) => Value::Object(Map::new()),
+            (Emptied::Empty, Value::Array(_)) => Value::Array(Vec::new()),
+            _ => Value::Null,
+        }
+    }
 }
 
 /// A value without the paths of a set.
 pub fn without(arena: &Arena, root: NodeId, value: &Value, paths: &Set, emptied: Emptied) -> Value {
-    remove(arena, root, value, paths, emptied).unwrap_or(Value::Null)
+    remove(arena, root, value, paths, emptied).unwrap_or_else(|| emptied.of(value))
 }
 
 fn remove(arena: &Arena, id: NodeId, value: &Value, paths: &Set, emptied: Emptied) -> Option<Value> {
@@ -295,8 +306,7 @@ fn remove(arena: &Arena, id: NodeId, value: &Value, paths: &Set, emptied: Emptie
                 };
                 match kept {
                     Some(kept) => drop(out.insert(key.clone(), kept)),
-                    None if emptied == Emptied::Null => drop(out.insert(key.clone(), Value::Null)),
-                    None => {}
+                    None => drop(out.insert(key.clone(), emptied.of(child))),
                 }
             }
             (!out.is_empty()).then_some(Value::Object(out))
@@ -309,10 +319,9 @@ fn remove(arena: &Arena, id: NodeId, value: &Value, paths: &Set, emptied: Emptie
                     continue;
                 }
                 match (step.as_ref().and_then(|step| paths.below(step)), node.items) {
-                    (Some(below), Some(id)) => match remove(arena, id, item, below, emptied) {
-                        None if emptied == Emptied::Null => out.push(Value::Null),
-                        kept => out.extend(kept),
-                    },
+                    (Some(below), Some(id)) => {
+                        out.push(remove(arena, id, item, below, emptied).unwrap_or_else(|| emptied.of(item)));
+                    }
                     _ => out.push(item.clone()),
                 }
             }

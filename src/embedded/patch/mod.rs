@@ -9,6 +9,10 @@ pub(in crate::embedded) mod limits;
 mod merging;
 mod owners;
 mod path;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod reference;
 mod set;
 mod strategic;
 mod typed;

@@ -21,13 +21,6 @@ struct Branch {
 }
 
 impl Set {
-    /// A set of one path.
-    pub fn single(path: &[Element]) -> Self {
-        let mut set = Set::default();
-        set.insert(path);
-        set
-    }
-
     /// Adds a path; the empty path names the whole object, which nobody owns.
     pub fn insert(&mut self, path: &[Element]) {
         if let Some((last, parents)) = path.split_last() {
@@ -114,23 +107,6 @@ impl Set {
         Set(out)
     }
 
-    /// Everything in this that is neither in the other nor below a path of it.
-    #[must_use]
-    pub fn without(&self, other: &Set) -> Set {
-        let mut out = BTreeMap::new();
-        for (step, branch) in &self.0 {
-            let kept = match other.0.get(step) {
-                Some(theirs) if theirs.member => continue,
-                Some(theirs) => Branch { member: branch.member, below: branch.below.without(&theirs.below) },
-                None => branch.clone(),
-            };
-            if kept.member || !kept.below.0.is_empty() {
-                out.insert(step.clone(), kept);
-            }
-        }
-        Set(out)
-    }
-
     /// The set with every declared field that has something below it as a member.
     #[must_use]
     pub fn with_declared_parents(&self, arena: &Arena, id: NodeId) -> Set {
@@ -166,11 +142,6 @@ impl Set {
             branch.below.collect(prefix, out);
             prefix.pop();
         }
-    }
-
-    /// Every step from the root with whether it is a member, and what is below.
-    pub fn steps(&self) -> impl Iterator<Item = (&Element, bool, &Set)> {
-        self.0.iter().map(|(step, branch)| (step, branch.member, &branch.below))
     }
 
     /// The set as `FieldsV1`.
@@ -240,7 +211,6 @@ mod tests {
         assert_eq!(a.union(&b), set(json!({"f:a": {".": {}, "f:b": {}, "f:c": {}}, "f:d": {}, "f:e": {}})));
         let top = set(json!({"f:a": {}}));
         assert_eq!(a.difference(&top), set(json!({"f:a": {"f:b": {}, "f:c": {}}, "f:d": {}})));
-        assert_eq!(a.without(&top), set(json!({"f:d": {}})));
         assert!(a.difference(&a).is_empty());
         assert!(a.has(&[Element::field("a"), Element::field("b")]) && !b.has(&[Element::field("a")]));
     }

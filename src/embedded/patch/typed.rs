@@ -64,15 +64,15 @@ pub fn item_step(arena: &Arena, node: &Node, item: &Value) -> Result<Element, St
     };
     let fields = node.items.map(|id| &arena.node(id).fields);
     let default = |key: &str| fields.and_then(|f| f.get(key)).and_then(|f| f.default.as_ref());
-    let found = |key: &Box<str>| item.get(&**key).or_else(|| default(key)).map(|value| (key.clone(), value));
-    let present: Vec<_> = keys.iter().filter_map(found).collect();
+    let found = |key: &str| item.get(key).or_else(|| default(key));
+    let present: Vec<_> = keys.iter().filter_map(|key| Some((&**key, found(key)?))).collect();
     if present.is_empty() && !keys.is_empty() {
         let keys = keys.iter().map(|k| format!("{k:?}")).collect::<Vec<_>>().join(" ");
         return Err(format!(
             "associative list with keys has an element that omits all key fields [{keys}] (and doesn't have default values for any key fields)"
         ));
     }
-    Ok(Element::key(present.iter().map(|(name, value)| (&**name, *value))))
+    Ok(Element::key(present.into_iter()))
 }
 
 /// Equality as the merge sees it: 1 equals 1.0, the order of keys does not matter.
@@ -131,10 +131,10 @@ fn walk_items(arena: &Arena, node: &Node, items: &[Value], path: &mut Vec<Elemen
         let Some(step) = step else { continue };
         path.push(step.clone());
         // Items of one key are owned as one leaf: there is no telling which is meant.
-        if !twice.has_member(step) {
-            if let Some(id) = node.items {
-                walk_set(arena, id, item, path, set);
-            }
+        if !twice.has_member(step)
+            && let Some(id) = node.items
+        {
+            walk_set(arena, id, item, path, set);
         }
         set.insert(path);
         path.pop();

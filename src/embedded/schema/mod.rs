@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+mod alternatives;
 mod builtin;
 mod cause;
 mod definition;
@@ -14,6 +15,7 @@ mod formats;
 #[cfg(test)]
 mod generate;
 mod library;
+mod lists;
 mod native;
 pub(in crate::embedded) mod node;
 mod openapi;
@@ -36,11 +38,12 @@ pub struct Schema {
     pub(in crate::embedded) arena: Arc<Arena>,
     pub(in crate::embedded) root: NodeId,
     /// What a custom resource was declared with, or the name of a built-in type.
-    source: Source,
+    pub(in crate::embedded) source: Source,
 }
 
+/// Where a schema came from.
 #[derive(Clone, Debug)]
-enum Source {
+pub(in crate::embedded) enum Source {
     Builtin(Arc<str>),
     Custom(Arc<Value>),
 }

@@ -323,7 +323,7 @@ impl<'a> Reader<'a> {
             ["maximum", "minimum", "multipleOf", "maxLength", "minLength", "pattern", "maxItems", "minItems"];
         let more = ["uniqueItems", "maxProperties", "minProperties", "enum", "allOf", "anyOf", "oneOf", "not"];
         let has = |key: &&str| schema.get(*key).is_some();
-        if !keywords.iter().chain(&more).any(|key| has(&key)) && schema.get("x-kubernetes-validations").is_none() {
+        if !keywords.iter().chain(&more).any(has) && schema.get("x-kubernetes-validations").is_none() {
             return None;
         }
         let float = |key: &str| schema[key].as_f64();

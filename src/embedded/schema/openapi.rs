@@ -55,9 +55,10 @@ pub fn openapi_document(group_version: &str, kinds: &[Served]) -> Value {
         out.add_paths(group_version, served, &gvk, &one, &list);
     }
     let Document { mut schemas, mut paths, .. } = out;
+    let release = builtin::table().source.rsplit(' ').next().unwrap_or_default();
     schemas.sort_keys();
     paths.sort_keys();
-    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.37.0"}, "paths": paths,
+    json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": release}, "paths": paths,
         "components": {"schemas": schemas}})
 }
 

@@ -142,10 +142,10 @@ fn message_value(name: &str, bytes: &[u8], depth: usize) -> Result<Value, String
         let (Some(key), Some(of)) = (field[0].as_str(), field[1].as_str()) else { continue };
         match field[2].as_str().unwrap_or_default() {
             "i" => {
-                if let (Part::Bytes(bytes), true) = (&part, of.contains('.')) {
-                    if let Value::Object(inner) = message_value(of, bytes, depth + 1)? {
-                        out.extend(inner);
-                    }
+                if let (Part::Bytes(bytes), true) = (&part, of.contains('.'))
+                    && let Value::Object(inner) = message_value(of, bytes, depth + 1)?
+                {
+                    out.extend(inner);
                 }
             }
             "m" => {

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::cause::Cause;
 use super::library;
+use super::lists::{item_key, old_items};
 use super::node::{Additional, Arena, Node, NodeId, Shape};
-use super::validate::{item_key, old_items};
 use crate::embedded::patch::equal;
 
 /// The longest rule that is compiled, in bytes.

@@ -2,11 +2,10 @@
 //!
 //! Source: apiextensions-apiserver pkg/apiserver/schema/validation and pkg/apis/apiextensions/validation.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::cause::Cause;
 use super::node::Reader;
-use super::rules::Rule;
 use super::{builtin, formats, validate};
 use crate::embedded::patch::limits;
 
@@ -19,7 +18,7 @@ pub fn check(schema: &Value, path: &str) -> Vec<Cause> {
     if schema["nullable"] == true {
         check.out.push(Cause::forbidden(&format!("{path}.nullable"), "nullable cannot be true at the root"));
     }
-    let place = Place { level: Level::Root, in_metadata: false, no_defaults: None, fixed_old_self: None };
+    let place = Place { level: Level::Root, in_metadata: false, no_defaults: None };
     check.node(schema, path, &place);
     if check.out.is_empty() {
         check.rules(schema, path, None);
@@ -28,7 +27,7 @@ pub fn check(schema: &Value, path: &str) -> Vec<Cause> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
+pub(super) enum Level {
     Root,
     Item,
     Field,
@@ -39,19 +38,17 @@ struct Place {
     level: Level,
     in_metadata: bool,
     no_defaults: Option<&'static str>,
-    /// Below this path old and new values cannot be told to belong together.
-    fixed_old_self: Option<String>,
 }
 
-struct Check {
-    out: Vec<Cause>,
+pub(super) struct Check {
+    pub(super) out: Vec<Cause>,
 }
 
 fn is(schema: &Value, key: &str) -> bool {
     schema[key] == true
 }
 
-fn fields<'s>(schema: &'s Value, key: &str) -> impl Iterator<Item = (&'s String, &'s Value)> {
+pub(super) fn fields<'s>(schema: &'s Value, key: &str) -> impl Iterator<Item = (&'s String, &'s Value)> {
     schema[key].as_object().into_iter().flatten()
 }
 
@@ -67,7 +64,7 @@ impl Check {
         self.extensions(schema, path);
         self.lists(schema, path);
         self.default_value(schema, path, place);
-        self.values(schema, path, place.level);
+        self.values(schema, path);
         if let Some(items) = schema.get("items").filter(|items| items.is_object()) {
             let place = Place { level: Level::Item, ..place.clone() };
             self.node(items, &format!("{path}.items"), &place);
@@ -81,8 +78,7 @@ impl Check {
                 "apiVersion" if place.level == Level::Root => Some("in top-level apiVersion"),
                 _ => place.no_defaults,
             };
-            let place =
-                Place { level: Level::Field, in_metadata: place.in_metadata || in_head, no_defaults, ..place.clone() };
+            let place = Place { level: Level::Field, in_metadata: place.in_metadata || in_head, no_defaults };
             self.node(field, &format!("{path}.properties[{name}]"), &place);
         }
         self.additional(schema, path, place);
@@ -260,11 +256,12 @@ impl Check {
             Some("object") if kind == "set" => Some(("x-kubernetes-map-type", false)),
             _ => None,
         };
-        if let Some((key, fine_when_absent)) = inner {
-            if items[key] != "atomic" && !fine_when_absent {
-                let why = "must be atomic as item of a list with x-kubernetes-list-type=set";
-                self.out.push(Cause::invalid(&format!("{path}.items.{key}"), &items[key], why));
-            }
+        if let Some((key, fine_when_absent)) = inner
+            && items[key] != "atomic"
+            && !fine_when_absent
+        {
+            let why = "must be atomic as item of a list with x-kubernetes-list-type=set";
+            self.out.push(Cause::invalid(&format!("{path}.items.{key}"), &items[key], why));
         }
     }
 
@@ -323,136 +320,7 @@ impl Check {
             self.out.push(cause);
         }
     }
-
-    /// Checks of values, and alternatives, which may hold nothing but such checks.
-    fn values(&mut self, schema: &Value, path: &str, level: Level) {
-        if let Some(pattern) = schema["pattern"].as_str() {
-            if let Err(error) = regex::Regex::new(pattern) {
-                let text = error.to_string();
-                let why = format!(
-                    "must be a valid regular expression, but isn't: {}",
-                    text.lines().last().unwrap_or_default()
-                );
-                self.out.push(Cause::invalid(&format!("{path}.pattern"), &pattern.into(), &why));
-            }
-        }
-        let either = serde_json::json!([{"type": "integer"}, {"type": "string"}]);
-        let int_or_string = schema["anyOf"] == either;
-        for key in ["allOf", "anyOf", "oneOf"] {
-            if key == "anyOf" && int_or_string {
-                continue;
-            }
-            for (index, part) in schema[key].as_array().into_iter().flatten().enumerate() {
-                let skip = key == "allOf" && index == 0 && part["anyOf"] == either;
-                self.nested(part, &format!("{path}.{key}[{index}]"), level, skip);
-            }
-        }
-        if let Some(part) = schema.get("not") {
-            self.nested(part, &format!("{path}.not"), level, false);
-        }
-    }
-
-    fn nested(&mut self, part: &Value, path: &str, level: Level, skip_any_of: bool) {
-        let forbidden = |part: &Map<String, Value>| {
-            let found = NOT_NESTED.iter().filter(|(key, _)| match part.get(*key) {
-                None | Some(Value::Null | Value::Bool(false)) => false,
-                Some(Value::String(text)) => !text.is_empty(),
-                Some(_) => true,
-            });
-            found.copied().collect::<Vec<_>>()
-        };
-        for (key, why) in part.as_object().map(forbidden).unwrap_or_default() {
-            self.out.push(Cause::forbidden(&format!("{path}.{key}"), &format!("must be {why} to be structural")));
-        }
-        if part["properties"].get("metadata").is_some() {
-            let at = format!("{path}.properties[metadata]");
-            self.out.push(Cause::forbidden(&at, "must not be specified in a nested context"));
-        }
-        if skip_any_of {
-            let mut part = part.clone();
-            if let Some(part) = part.as_object_mut() {
-                part.shift_remove("anyOf");
-            }
-            self.values(&part, path, level);
-        } else {
-            self.values(part, path, level);
-        }
-        if let Some(items) = part.get("items") {
-            self.nested(items, &format!("{path}.items"), level, false);
-        }
-        for (name, field) in fields(part, "properties") {
-            self.nested(field, &format!("{path}.properties[{name}]"), Level::Field, false);
-        }
-    }
-
-    /// Rules are looked at when everything else is right, as the real server does.
-    fn rules(&mut self, schema: &Value, path: &str, fixed: Option<&str>) {
-        let list = &schema["x-kubernetes-validations"];
-        let rules = Rule::read_all(list);
-        for (index, (rule, given)) in rules.iter().zip(list.as_array().into_iter().flatten()).enumerate() {
-            let at = format!("{path}.x-kubernetes-validations[{index}]");
-            self.rule(rule, given, &at, fixed);
-        }
-        if let Some(items) = schema.get("items") {
-            let keyed = schema["x-kubernetes-list-type"] == "map";
-            self.rules(items, &format!("{path}.items"), fixed.or((!keyed).then_some(path)));
-        }
-        let fixed = fixed.or((schema["x-kubernetes-map-type"] == "atomic").then_some(path));
-        for (name, field) in fields(schema, "properties") {
-            self.rules(field, &format!("{path}.properties[{name}]"), fixed);
-        }
-        if let Some(additional) = schema.get("additionalProperties").filter(|a| a.is_object()) {
-            self.rules(additional, &format!("{path}.additionalProperties"), fixed);
-        }
-    }
-
-    fn rule(&mut self, rule: &Rule, given: &Value, at: &str, fixed: Option<&str>) {
-        let mut say = |cause: Cause| self.out.push(cause);
-        if rule.rule.is_empty() {
-            return say(Cause::required(&format!("{at}.rule"), "rule is not specified"));
-        }
-        if rule.rule.contains('\n') && rule.message.is_none() {
-            let why = "message must be specified if rule contains line breaks";
-            say(Cause::required(&format!("{at}.message"), why));
-        }
-        if let Err(error) = &rule.program {
-            say(Cause::invalid(&format!("{at}.rule"), given, &format!("compilation failed: {error}")));
-        }
-        if let Some(Err(error)) = &rule.message_program {
-            let why = format!("messageExpression compilation failed: {error}");
-            say(Cause::invalid(&format!("{at}.messageExpression"), given, &why));
-        }
-        let reasons = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
-        if let Some(reason) = rule.reason.as_deref().filter(|reason| !reasons.contains(reason)) {
-            say(Cause::unsupported(&format!("{at}.reason"), &reason.into(), &reasons.map(str::to_string)));
-        }
-        if let (true, Some(fixed)) = (rule.uses_old_self, fixed) {
-            let why = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {fixed}");
-            say(Cause::invalid(&format!("{at}.rule"), &Value::from(&*rule.rule), &why));
-        }
-        if !rule.uses_old_self && given.get("optionalOldSelf").is_some() {
-            let why = "may not be set if oldSelf is not used in rule";
-            say(Cause::invalid(&format!("{at}.optionalOldSelf"), &given["optionalOldSelf"], why));
-        }
-    }
 }
-
-/// What an alternative may not say, and what it must be instead.
-const NOT_NESTED: [(&str, &str); 13] = [
-    ("type", "empty"),
-    ("additionalProperties", "undefined"),
-    ("default", "undefined"),
-    ("title", "empty"),
-    ("description", "empty"),
-    ("nullable", "false"),
-    ("x-kubernetes-preserve-unknown-fields", "false"),
-    ("x-kubernetes-embedded-resource", "false"),
-    ("x-kubernetes-int-or-string", "false"),
-    ("x-kubernetes-list-map-keys", "empty"),
-    ("x-kubernetes-list-type", "undefined"),
-    ("x-kubernetes-map-type", "undefined"),
-    ("x-kubernetes-validations", "empty"),
-];
 
 /// Formats a schema names that nobody checks; worth a warning.
 pub fn unrecognized_formats(schema: &Value) -> Vec<String> {
@@ -487,6 +355,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_is_not_structural_is_named() {
         let p = "s.properties[spec]";
         let cases = [

@@ -3,12 +3,10 @@
 //! Paths, reasons and messages are those of the real server, because people and clients read them. Source:
 //! kube-openapi pkg/validation/validate, apiextensions-apiserver pkg/apiserver/validation and schema/listtype.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
-use super::node::{Additional, Arena, Checks, List, Node, NodeId, Shape};
-use super::{Cause, Schema, formats, rules};
+use super::node::{Additional, Arena, Checks, Node, NodeId, Shape};
+use super::{Cause, Schema, formats, lists, rules};
 use crate::embedded::patch::{equal, limits};
 
 /// What makes running rules pointless.
@@ -26,12 +24,8 @@ impl Schema {
             return self.missing_texts(new, old);
         }
         let mut causes = checked(&self.arena, self.root, new, old, "").causes;
-        causes.extend(self.embedded(new));
-        let doubles = |value: &Value| {
-            let mut out = Vec::new();
-            duplicates(&self.arena, self.root, value, "", &mut out);
-            out
-        };
+        causes.extend(lists::heads(&self.arena, self.root, new));
+        let doubles = |value: &Value| lists::doubles(&self.arena, self.root, value);
         let doubled = doubles(new);
         if !doubled.is_empty() && old.is_none_or(|old| doubles(old).is_empty()) {
             causes.extend(doubled);
@@ -43,16 +37,6 @@ impl Schema {
             causes.push(Cause::invalid("", &Value::Null, UNCHECKED));
         }
         causes
-    }
-
-    fn embedded(&self, value: &Value) -> Vec<Cause> {
-        let mut out = Vec::new();
-        for (key, child) in value.as_object().into_iter().flatten() {
-            if let Some(field) = self.arena.node(self.root).fields.get(key.as_str()) {
-                embedded(&self.arena, field.node, child, key, &mut out);
-            }
-        }
-        out
     }
 }
 
@@ -197,10 +181,10 @@ fn check_text(node: &Node, checks: &Checks, text: &str, path: &str, out: &mut Ou
         out.add(Cause::too_long(trim(path), limit));
     } else if let Some(limit) = checks.min_length.filter(|limit| length < *limit) {
         out.add(say(&format!("should be at least {limit} chars long")));
-    } else if let Some((pattern, compiled)) = &checks.pattern {
-        if !compiled.as_ref().is_some_and(|compiled| compiled.is_match(text)) {
-            out.add(say(&format!("should match '{pattern}'")));
-        }
+    } else if let Some((pattern, compiled)) = &checks.pattern
+        && !compiled.as_ref().is_some_and(|compiled| compiled.is_match(text))
+    {
+        out.add(say(&format!("should match '{pattern}'")));
     }
     out.matches += 1;
     if let Some(format) = node.format.as_deref().filter(|_| matches!(node.shape, Shape::Text | Shape::Any)) {
@@ -232,17 +216,17 @@ fn check_number(node: &Node, checks: &Checks, value: &Value, path: &str, out: &m
             out.add(say(format!("should be a multiple of {factor}")));
         }
     }
-    if let Some(most) = checks.maximum {
-        if number > most || checks.exclusive_maximum && number >= most {
-            let or_equal = if checks.exclusive_maximum { "" } else { " or equal to" };
-            out.add(say(format!("should be less than{or_equal} {most}")));
-        }
+    if let Some(most) = checks.maximum
+        && (number > most || checks.exclusive_maximum && number >= most)
+    {
+        let or_equal = if checks.exclusive_maximum { "" } else { " or equal to" };
+        out.add(say(format!("should be less than{or_equal} {most}")));
     }
-    if let Some(least) = checks.minimum {
-        if number < least || checks.exclusive_minimum && number <= least {
-            let or_equal = if checks.exclusive_minimum { "" } else { " or equal to" };
-            out.add(say(format!("should be greater than{or_equal} {least}")));
-        }
+    if let Some(least) = checks.minimum
+        && (number < least || checks.exclusive_minimum && number <= least)
+    {
+        let or_equal = if checks.exclusive_minimum { "" } else { " or equal to" };
+        out.add(say(format!("should be greater than{or_equal} {least}")));
     }
     out.matches += 2;
 }
@@ -256,10 +240,10 @@ fn check_items(
     path: &str,
     out: &mut Outcome,
 ) {
-    let olds = old_items(arena, node, old);
+    let olds = lists::old_items(arena, node, old);
     if let Some(id) = node.items {
         for (index, item) in items.iter().enumerate() {
-            let known = item_key(arena, node, item).and_then(|key| olds.get(&key).copied());
+            let known = lists::item_key(arena, node, item).and_then(|key| olds.get(&key).copied());
             out.merge(checked(arena, id, item, known, &format!("{path}[{index}]")));
         }
     }
@@ -277,29 +261,6 @@ fn check_items(
         out.add(Cause::invalid(trim(path), &"".into(), &detail));
     }
     out.matches += 2;
-}
-
-/// The key of an item of a keyed list, as text; only such items can be told apart across versions of an object.
-pub fn item_key(arena: &Arena, node: &Node, item: &Value) -> Option<String> {
-    let List::Map(keys) = &node.list else { return None };
-    let fields = node.items.map(|id| &arena.node(id).fields);
-    let default = |key: &str| fields.and_then(|f| f.get(key)).and_then(|f| f.default.as_ref());
-    let found = |key: &Box<str>| item.get(&**key).or_else(|| default(key)).map_or_else(String::new, Value::to_string);
-    Some(keys.iter().map(found).collect::<Vec<_>>().join(","))
-}
-
-/// The items of a keyed list by key; a key that occurs twice finds nothing.
-pub fn old_items<'v>(arena: &Arena, node: &Node, old: Option<&'v Value>) -> BTreeMap<String, &'v Value> {
-    let mut out = BTreeMap::new();
-    let mut twice = Vec::new();
-    for item in old.and_then(Value::as_array).into_iter().flatten() {
-        let Some(key) = item_key(arena, node, item) else { return out };
-        if out.insert(key.clone(), item).is_some() {
-            twice.push(key);
-        }
-    }
-    twice.iter().for_each(|key| drop(out.remove(key)));
-    out
 }
 
 fn check_fields(
@@ -394,99 +355,6 @@ fn best_of(outcomes: impl Iterator<Item = Outcome>) -> (usize, Outcome) {
     (fine, best.unwrap_or_default())
 }
 
-/// Items that occur twice in lists that are sets or keyed.
-fn duplicates(arena: &Arena, id: NodeId, value: &Value, path: &str, out: &mut Vec<Cause>) {
-    let node = arena.node(id);
-    match value {
-        Value::Object(fields) => {
-            for (key, child) in fields {
-                let dotted = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match (node.fields.get(key.as_str()), node.additional) {
-                    (Some(field), _) => duplicates(arena, field.node, child, &dotted, out),
-                    (None, Additional::Of(id)) => duplicates(arena, id, child, &format!("{path}[{key}]"), out),
-                    _ => {}
-                }
-            }
-        }
-        Value::Array(items) => {
-            list_duplicates(&node.list, items, path, out);
-            if let Some(id) = node.items {
-                for (index, item) in items.iter().enumerate() {
-                    duplicates(arena, id, item, &format!("{path}[{index}]"), out);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn list_duplicates(list: &List, items: &[Value], path: &str, out: &mut Vec<Cause>) {
-    let identities: Vec<Value> = match list {
-        List::Atomic => return,
-        List::Set => items.to_vec(),
-        List::Map(keys) => {
-            let odd = items.iter().position(|item| !item.is_object() && !item.is_null());
-            if let Some(at) = odd {
-                let detail = "must be an object for an array of list-type map";
-                out.push(Cause::invalid(&format!("{path}[{at}]"), &items[at], detail));
-                return;
-            }
-            let key_of =
-                |item: &Value| keys.iter().filter_map(|k| Some((k.to_string(), item.get(&**k)?.clone()))).collect();
-            items.iter().map(|item| Value::Object(key_of(item))).collect()
-        }
-    };
-    let mut reported: Vec<&Value> = Vec::new();
-    for (at, identity) in identities.iter().enumerate() {
-        let seen = identities[..at].iter().any(|before| equal(before, identity));
-        if seen && !reported.iter().any(|known| equal(known, identity)) {
-            reported.push(identity);
-            out.push(Cause::duplicate(&format!("{path}[{at}]"), identity));
-        }
-    }
-}
-
-/// Whole objects inside an object need a head of their own.
-fn embedded(arena: &Arena, id: NodeId, value: &Value, path: &str, out: &mut Vec<Cause>) {
-    let node = arena.node(id);
-    match value {
-        Value::Object(fields) => {
-            if node.embedded {
-                check_head(fields, path, out);
-            }
-            for (key, child) in fields {
-                if let Some(field) = node.fields.get(key.as_str()) {
-                    embedded(arena, field.node, child, &format!("{path}.{key}"), out);
-                } else if let Additional::Of(id) = node.additional {
-                    embedded(arena, id, child, &format!("{path}[{key}]"), out);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                if let Some(id) = node.items {
-                    embedded(arena, id, item, &format!("{path}[{index}]"), out);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn check_head(fields: &Map<String, Value>, path: &str, out: &mut Vec<Cause>) {
-    for name in ["apiVersion", "kind"] {
-        let path = format!("{path}.{name}");
-        match fields.get(name) {
-            None => out.push(Cause::required(&path, "")),
-            Some(Value::String(text)) if text.is_empty() => {
-                out.push(Cause::invalid(&path, &"".into(), "must not be empty"));
-            }
-            Some(Value::String(_)) => {}
-            Some(value) => out.push(Cause::invalid(&path, value, "must be a string")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::custom;
@@ -506,6 +374,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn simple_checks_speak_like_the_real_server() {
         let object = |key: &str, schema: Value| json!({"type": "object", "properties": {key: schema}});
         let cases = [
