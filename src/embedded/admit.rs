@@ -90,6 +90,7 @@ pub fn admit_new(
 ) -> Result<Key, Failure> {
     let resource = &call.resource;
     check_kind(resource, body)?;
+    check_unknown(resource, body, &call.options, warnings)?;
     check_place(call, body)?;
     let fields = metadata::shape(body)?;
     if fields.get("resourceVersion").is_some_and(|v| v != "") {
@@ -112,10 +113,13 @@ pub fn admit_new(
         remove(body, "status");
     }
     kinds::at_create(txn, resource, body, &call.now)?;
-    fit(resource, body, None, &call.options, warnings)?;
-    let causes = metadata::check(resource, body);
+    let mut causes = metadata::check(resource, body);
+    causes.extend(fit(resource, body, None, warnings));
+    causes.extend(kinds::check(resource, body, None));
     refuse(resource, body, causes)?;
-    refuse(resource, body, kinds::check(resource, body, None))?;
+    if txn.get(&key).is_some() {
+        return Err(Failure::already_exists(&resource.plural, &resource.group, &key.name));
+    }
     if !applied {
         track(call, None, body);
     }
@@ -134,6 +138,7 @@ pub fn admit_change(
 ) -> Result<(), Failure> {
     let resource = &call.resource;
     check_kind(resource, new)?;
+    check_unknown(resource, new, &call.options, warnings)?;
     check_place(call, new)?;
     check_preconditions(resource, old, new)?;
     let fields = metadata::shape(new)?;
@@ -148,9 +153,9 @@ pub fn admit_change(
     }
     keep_other_half(call, old, new);
     kinds::at_update(resource, call.subresource, old, new, &call.now);
-    fit(resource, new, Some(old), &call.options, warnings)?;
     let mut causes = metadata::check(resource, new);
     causes.extend(new_finalizers(old, new));
+    causes.extend(fit(resource, new, Some(old), warnings));
     if call.subresource.is_empty() || call.subresource == "scale" {
         causes.extend(kinds::check(resource, new, Some(old)));
     }
@@ -211,9 +216,7 @@ fn choose_name(txn: &Txn<'_>, call: &Call, fields: &mut Map<String, Value>) -> R
     let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default().to_string();
     let (name, prefix) = (text("name"), text("generateName"));
     if !name.is_empty() {
-        let key = key(&name);
-        let taken = || Failure::already_exists(&resource.plural, &resource.group, &name);
-        return if txn.get(&key).is_some() { Err(taken()) } else { Ok(key) };
+        return Ok(key(&name));
     }
     if prefix.is_empty() {
         let causes = vec![required_value("metadata.name", "name or generateName is required")];
@@ -283,26 +286,14 @@ fn new_finalizers(old: &Value, new: &Value) -> Vec<Cause> {
     vec![cause("FieldValueForbidden", "metadata.finalizers", why)]
 }
 
-/// Holds an object to its schema: unknown fields, pruning, defaults, validation.
-fn fit(
-    resource: &Resource,
-    new: &mut Value,
-    old: Option<&Value>,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<(), Failure> {
-    if let Some(why) = resource.schema.unreadable(new) {
-        let kind = &resource.kind;
-        let text = format!("{kind} in version \"{}\" cannot be handled as a {kind}: {why}", resource.version);
-        return Err(Failure::bad_request(text));
-    }
-    check_unknown(resource, new, options, warnings)?;
+/// Holds an object to its schema: pruning, defaults, and everything that is wrong then.
+fn fit(resource: &Resource, new: &mut Value, old: Option<&Value>, warnings: &mut Vec<String>) -> Vec<Cause> {
     resource.schema.prune(new);
     resource.schema.default(new);
     if let Some(Custom { broken: Some(why), .. }) = &resource.custom {
         warnings.push(format!("the schema of {} cannot be used, so nothing is validated: {why}", resource.kind));
     }
-    refuse(resource, new, resource.schema.validate(new, old))
+    resource.schema.validate(new, old)
 }
 
 /// Treats unknown fields as the request asks.
@@ -318,8 +309,9 @@ pub fn check_unknown(
         return Ok(());
     }
     let unknown = resource.schema.unknown_fields(body);
-    let texts = unknown.iter().map(|field| format!("unknown field \"{field}\""));
-    if unknown.is_empty() {
+    let twice = options.twice.iter().map(|field| format!("duplicate field \"{field}\""));
+    let mut texts = unknown.iter().map(|field| format!("unknown field \"{field}\"")).chain(twice).peekable();
+    if texts.peek().is_none() {
         return Ok(());
     }
     if options.validation == Validation::Warn {

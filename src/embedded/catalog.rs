@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::convert::Shape;
 use super::registry::{GROUP_ORDER, ROWS, Row};
 use super::schema::{self, Schema};
 
@@ -42,6 +43,10 @@ pub struct Custom {
     pub columns: Vec<PrinterColumn>,
     /// Why the schema could not be used, when it could not.
     pub broken: Option<String>,
+    /// Objects written before this revision may not have met the schema of today.
+    pub since: u64,
+    /// Whether an object may have been written by another version, with another schema.
+    pub is_one_of_many: bool,
 }
 
 /// One kind of one served version.
@@ -69,6 +74,8 @@ pub struct Resource {
     pub schema: Schema,
     /// Where its objects are stored; versions of one kind share it.
     pub storage: Arc<str>,
+    /// How it differs from what is stored.
+    pub shape: Shape,
     pub custom: Option<Custom>,
 }
 
@@ -76,11 +83,6 @@ impl Resource {
     /// `apps/v1`, or `v1` for the core group.
     pub fn api_version(&self) -> String {
         group_version(&self.group, &self.version)
-    }
-
-    /// Whether objects are stored in another shape than this version's.
-    pub fn is_second_view(&self) -> bool {
-        self.group == "events.k8s.io"
     }
 
     /// The subresources beside the object itself.
@@ -155,9 +157,9 @@ impl Catalog {
         self.by_path.get(&(group.to_string(), version.to_string(), plural.to_string()))
     }
 
-    /// Some view of what is stored at `storage`.
+    /// The resource in whose shape things are stored at `storage`.
     pub fn stored(&self, storage: &str) -> Option<&Arc<Resource>> {
-        self.all().find(|r| r.storage.as_ref() == storage)
+        self.all().find(|r| r.storage.as_ref() == storage && r.shape == Shape::Same)
     }
 
     /// Everything, built-ins first.
@@ -168,7 +170,10 @@ impl Catalog {
     /// Everything namespaced, each stored kind once.
     pub fn namespaced(&self) -> Vec<Arc<Resource>> {
         let mut seen = std::collections::BTreeSet::new();
-        self.all().filter(|r| r.namespaced && seen.insert(r.storage.clone())).cloned().collect()
+        self.all()
+            .filter(|r| r.namespaced && r.shape == Shape::Same && seen.insert(r.storage.clone()))
+            .cloned()
+            .collect()
     }
 
     /// Groups in the order of preference, each with its versions, best first.
@@ -244,6 +249,7 @@ fn from_row(row: &Row) -> Option<Resource> {
         fields: row.fields.iter().map(|f| f.to_string()).collect(),
         schema: schema::builtin(row.group, row.version, row.kind)?,
         storage: storage.into(),
+        shape: Shape::of(row.group, row.version),
         custom: None,
     })
 }
@@ -316,7 +322,14 @@ fn from_version(definition: &Value, version: &Value) -> Resource {
         fields: fields.collect(),
         schema,
         storage,
-        custom: Some(Custom { definition: text(&definition["metadata"]["name"]), columns: columns.collect(), broken }),
+        shape: Shape::Same,
+        custom: Some(Custom {
+            definition: text(&definition["metadata"]["name"]),
+            columns: columns.collect(),
+            broken,
+            since: definition["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok()).unwrap_or(0),
+            is_one_of_many: spec["versions"].as_array().is_some_and(|versions| versions.len() > 1),
+        }),
     }
 }
 
@@ -330,6 +343,14 @@ mod tests {
         let mut versions = vec!["foo", "v1alpha1", "v1", "v2beta1", "v10", "v1beta2", "v2"];
         versions.sort_by_key(|v| std::cmp::Reverse(version_rank(v)));
         assert_eq!(versions, ["v10", "v2", "v1", "v2beta1", "v1beta2", "v1alpha1", "foo"]);
+    }
+
+    #[test]
+    fn every_built_in_kind_has_a_schema_and_is_served() {
+        let served = Catalog::new();
+        for row in ROWS {
+            assert!(served.find(row.group, row.version, row.plural).is_some(), "{} {}", row.group, row.kind);
+        }
     }
 
     #[test]

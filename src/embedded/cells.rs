@@ -381,6 +381,9 @@ pub fn quota(quota: &Value, limits: bool) -> Value {
 
 /// What an autoscaler aims at.
 pub fn targets(hpa: &Value) -> Value {
+    if let Some(share) = hpa["spec"]["targetCPUUtilizationPercentage"].as_i64() {
+        return format!("cpu: <unknown>/{share}%").into();
+    }
     comma(hpa["spec"]["metrics"].as_array().into_iter().flatten().map(|metric| {
         let source = metric["type"].as_str().unwrap_or_default();
         let key = source[..source.len().min(1)].to_lowercase() + source.get(1..).unwrap_or_default();

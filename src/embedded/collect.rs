@@ -1,26 +1,27 @@
-//! What the server does by itself: first namespaces, the ends of namespaces and definitions, and garbage collection.
+//! What the server does by itself: garbage collection, and bringing deleted things to their end.
 //!
 //! One loop over the store's log, with an index from owners to dependants; it decides from the newest state in the
-//! writer, so a stale index costs a look and never an object. Start with [`run`].
+//! writer, so a stale index costs a look and never an object. Namespaces, definitions and old events are in
+//! `endings.rs`. Start with [`run`].
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Core;
 use super::catalog::{Catalog, DEFINITIONS, Resource};
 use super::definitions::CLEANUP;
 use super::delete::{self, DeleteOptions, Propagation};
+use super::endings::{self, NAMESPACES, call};
 use super::object::{Key, Stored};
-use super::request::{Options, Validation};
 use super::status::Failure;
 use super::store::Txn;
-use super::write::{self, Call};
+use super::write::Call;
 
-const NAMESPACES: &str = "/namespaces";
-const FIRST: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+/// How often old events are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Owners and dependants, by uid.
 #[derive(Default)]
@@ -59,48 +60,11 @@ impl Index {
 /// Things to look at; each look reads the newest state.
 type Work = BTreeSet<Key>;
 
-/// Makes the namespaces that always exist.
-pub async fn first_namespaces(core: &Arc<Core>) {
-    for name in FIRST {
-        let body = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}});
-        let _ = create(core, "", "namespaces", "", body).await;
-    }
-}
-
-async fn create(core: &Arc<Core>, group: &str, plural: &str, namespace: &str, body: Value) -> Result<(), Failure> {
-    let resource = core.store.read().catalog.find(group, "v1", plural).cloned();
-    let Some(resource) = resource else { return Ok(()) };
-    let key = Key::new(&resource.storage, namespace, body["metadata"]["name"].as_str().unwrap_or_default());
-    if core.store.read().get(&key).is_some() {
-        return Ok(());
-    }
-    let call = call(core, &resource, namespace, "");
-    core.store.write(move |txn| write::create(txn, &call, body).map(|_| ())).await
-}
-
-fn call(core: &Core, resource: &Arc<Resource>, namespace: &str, name: &str) -> Call {
-    let options = Options {
-        dry_run: false,
-        force: false,
-        given_owner: "weir".into(),
-        owner: "weir".into(),
-        validation: Validation::Ignore,
-    };
-    Call {
-        resource: resource.clone(),
-        namespace: namespace.into(),
-        name: name.into(),
-        subresource: "",
-        options,
-        now: core.stamp(),
-    }
-}
-
 /// Collects until the API closes.
 pub async fn run(core: Arc<Core>) {
     let mut changes = core.store.changes();
     let mut index = Index::default();
-    let mut cursor = None;
+    let (mut cursor, mut swept) = (None, Instant::now());
     loop {
         changes.borrow_and_update();
         let mut work = Work::new();
@@ -110,10 +74,14 @@ pub async fn run(core: Arc<Core>) {
             // A refused write (a full disk, say) is tried again; everything else waits for the next change.
             retry |= settle(&core, &index, &key).await.is_err();
         }
+        if swept.elapsed() >= SWEEP {
+            swept = Instant::now();
+            retry |= endings::expire_events(&core).await.is_err();
+        }
         if retry {
             cursor = None;
         }
-        let pause = Duration::from_secs(if retry { 5 } else { 24 * 3600 });
+        let pause = if retry { Duration::from_secs(5) } else { SWEEP };
         tokio::select! {
             () = core.closing.cancelled() => return,
             changed = changes.changed() => if changed.is_err() { return },
@@ -172,7 +140,7 @@ async fn settle(core: &Arc<Core>, index: &Index, key: &Key) -> Result<(), Failur
         return end(core, index, &catalog, &resource, key, &object).await;
     }
     if key.storage.as_ref() == NAMESPACES {
-        return furnish(core, &key.name).await;
+        return endings::furnish(core, &key.name).await;
     }
     if object.owners.is_empty() || !may_be_garbage(core, index, key, &object) {
         return Ok(());
@@ -258,13 +226,11 @@ async fn end(
     let call = call(core, resource, &key.namespace, &key.name);
     if key.storage.as_ref() == NAMESPACES {
         let kinds = catalog.namespaced();
-        let inner = (core.clone(), key.name.to_string());
-        return core.store.write(move |txn| Ok(empty_namespace(txn, &call, &inner.0, &inner.1, &kinds))).await;
+        return core.store.write(move |txn| Ok(endings::empty_namespace(txn, &call, &kinds))).await;
     }
     if key.storage.as_ref() == DEFINITIONS && holds(object, CLEANUP) {
-        let instances = instances_of(catalog, &object.value());
-        let core_for = core.clone();
-        return core.store.write(move |txn| Ok(empty_definition(txn, &call, &core_for, instances))).await;
+        let instances = endings::instances_of(catalog, &key.name);
+        return core.store.write(move |txn| Ok(endings::empty_definition(txn, &call, instances))).await;
     }
     let below: Vec<Key> = index.below.get(&object.uid).into_iter().flatten().cloned().collect();
     if holds(object, "orphan") {
@@ -309,51 +275,4 @@ fn forget_owner(txn: &mut Txn<'_>, key: &Key, owner: &str) {
         super::admit::remove(&mut value["metadata"], "ownerReferences");
     }
     txn.put(key.clone(), value);
-}
-
-fn empty_namespace(txn: &mut Txn<'_>, own: &Call, core: &Core, namespace: &str, kinds: &[Arc<Resource>]) {
-    let mut left = 0;
-    for resource in kinds {
-        for (key, object) in txn.list(&resource.storage, namespace) {
-            let call = call(core, resource, namespace, &key.name);
-            if !object.deleting {
-                let _ = delete::remove(txn, &call, &DeleteOptions::default());
-            }
-            left += usize::from(txn.get(&key).is_some());
-        }
-    }
-    if left == 0 {
-        delete::release(txn, own, &["kubernetes"]);
-    }
-}
-
-fn instances_of(catalog: &Catalog, definition: &Value) -> Option<Arc<Resource>> {
-    let name = definition["metadata"]["name"].as_str()?;
-    catalog.all().find(|r| r.custom.as_ref().is_some_and(|c| c.definition == name)).cloned()
-}
-
-fn empty_definition(txn: &mut Txn<'_>, own: &Call, core: &Core, instances: Option<Arc<Resource>>) {
-    let mut left = 0;
-    if let Some(resource) = &instances {
-        for (key, object) in txn.list(&resource.storage, "") {
-            let call = call(core, resource, &key.namespace, &key.name);
-            if !object.deleting {
-                let _ = delete::remove(txn, &call, &DeleteOptions::default());
-            }
-            left += usize::from(txn.get(&key).is_some());
-        }
-    }
-    if left == 0 {
-        delete::release(txn, own, &[CLEANUP]);
-    }
-}
-
-/// What every namespace has: manifests refer to the account, suites wait for both.
-async fn furnish(core: &Arc<Core>, namespace: &str) -> Result<(), Failure> {
-    let account = json!({"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "default"}});
-    let _ = create(core, "", "serviceaccounts", namespace, account).await;
-    let note = "the embedded API has no cluster certificate; this map exists because workloads mount it\n";
-    let map = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": note}});
-    let _ = create(core, "", "configmaps", namespace, map).await;
-    Ok(())
 }

@@ -36,6 +36,8 @@ pub enum OpenError {
     Newer { path: PathBuf, found: u64 },
     #[error("cannot {doing} {}: {source}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("a new store cannot be filled: {0}")]
+    Unwritable(String),
 }
 
 /// An open store file; the directory is locked as long as it lives.
@@ -43,7 +45,7 @@ pub enum OpenError {
 pub struct File {
     path: PathBuf,
     database: Option<Database>,
-    sync_failed: Arc<AtomicBool>,
+    disk: Arc<Disk>,
     /// What keys held before a commit whose fate is not known.
     undo: Vec<(Vec<u8>, Option<Arc<Stored>>)>,
     revision: u64,
@@ -70,11 +72,11 @@ impl File {
         if !path.try_exists().map_err(failed("look at", &path))? {
             create(dir, &path).map_err(failed("create", &path))?;
         }
-        let sync_failed = Arc::new(AtomicBool::new(false));
-        let database = open_database(&path, &sync_failed)?;
+        let disk = Arc::new(Disk::default());
+        let database = open_database(&path, &disk)?;
         let (content, revision) = read(&database, &path)?;
         let (undo, broken) = (Vec::new(), None);
-        Ok((File { path, database: Some(database), sync_failed, undo, revision, broken, lock }, content, revision))
+        Ok((File { path, database: Some(database), disk, undo, revision, broken, lock }, content, revision))
     }
 
     /// Writes changes and syncs them.
@@ -85,7 +87,7 @@ impl File {
             return Err(why.clone());
         }
         if self.database.is_none() {
-            match open_database(&self.path, &self.sync_failed) {
+            match open_database(&self.path, &self.disk) {
                 Ok(database) => self.database = Some(database),
                 Err(why) => return Err(format!("the store is read-only: {why}")),
             }
@@ -113,7 +115,7 @@ impl File {
         self.database = None;
         let path = self.path.display();
         let why = match error {
-            _ if self.sync_failed.load(Ordering::SeqCst) => {
+            _ if self.disk.sync_failed.load(Ordering::SeqCst) => {
                 let why = format!(
                     "the store is read-only: syncing {path} failed ({error}); check the disk, then restart weir"
                 );
@@ -189,14 +191,14 @@ fn read(database: &Database, path: &Path) -> Result<(Content, u64), OpenError> {
     Ok((content, number("revision")?))
 }
 
-fn open_database(path: &Path, sync_failed: &Arc<AtomicBool>) -> Result<Database, OpenError> {
+fn open_database(path: &Path, disk: &Arc<Disk>) -> Result<Database, OpenError> {
     let at = |source| OpenError::Io { doing: "open", path: path.to_path_buf(), source };
     let corrupt = |why: String| OpenError::Corrupt { path: path.to_path_buf(), why };
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(at)?;
     if file.metadata().map_err(at)?.len() == 0 {
         return Err(corrupt("it is empty".into()));
     }
-    let backend = Watched::new(file, sync_failed)?;
+    let backend = Watched::new(file, disk)?;
     // The database may panic on damage that its own checks do not foresee.
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let mut builder = Database::builder();
@@ -220,9 +222,9 @@ fn create(dir: &Path, path: &Path) -> io::Result<()> {
         _ => {}
     }
     let file = private(OpenOptions::new().read(true).write(true).create_new(true)).open(&temporary)?;
-    let sync_failed = Arc::new(AtomicBool::new(false));
+    let disk = Arc::new(Disk::default());
     let make = || -> Result<(), redb::Error> {
-        let backend = Watched::new(file, &sync_failed).map_err(|e| redb::Error::Io(io::Error::other(e)))?;
+        let backend = Watched::new(file, &disk).map_err(|e| redb::Error::Io(io::Error::other(e)))?;
         let database = Database::builder().create_with_backend(backend)?;
         let transaction = database.begin_write()?;
         transaction.open_table(OBJECTS)?;
@@ -293,17 +295,37 @@ pub fn write_note(file: &mut fs::File, note: &str) -> io::Result<()> {
     file.write_all(note.as_bytes())
 }
 
-/// The usual backend, which also remembers that a sync failed: what a later sync reports cannot be trusted then.
+/// What is known of the disk below a store.
+#[derive(Debug, Default)]
+struct Disk {
+    /// What a later sync reports cannot be trusted any more.
+    sync_failed: AtomicBool,
+    #[cfg(test)]
+    fault: std::sync::Mutex<Option<tests::DiskFault>>,
+}
+
+impl Disk {
+    /// Lets tests fail an operation.
+    fn suffer(&self, _operation: &'static str) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(fault) = self.fault.lock().unwrap().as_mut() {
+            return fault.strike(_operation);
+        }
+        Ok(())
+    }
+}
+
+/// The usual backend, which also tells what it learns of the disk.
 #[derive(Debug)]
 struct Watched {
     inner: FileBackend,
-    sync_failed: Arc<AtomicBool>,
+    disk: Arc<Disk>,
 }
 
 impl Watched {
-    fn new(file: fs::File, sync_failed: &Arc<AtomicBool>) -> Result<Watched, OpenError> {
+    fn new(file: fs::File, disk: &Arc<Disk>) -> Result<Watched, OpenError> {
         let why = |e: redb::DatabaseError| OpenError::Corrupt { path: NAME.into(), why: e.to_string() };
-        Ok(Watched { inner: FileBackend::new(file).map_err(why)?, sync_failed: sync_failed.clone() })
+        Ok(Watched { inner: FileBackend::new(file).map_err(why)?, disk: disk.clone() })
     }
 }
 
@@ -317,14 +339,17 @@ impl StorageBackend for Watched {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.suffer("write")?;
         self.inner.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.inner.sync_data().inspect_err(|_| self.sync_failed.store(true, Ordering::SeqCst))
+        let synced = self.disk.suffer("sync").and_then(|()| self.inner.sync_data());
+        synced.inspect_err(|_| self.disk.sync_failed.store(true, Ordering::SeqCst))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.disk.suffer("write")?;
         self.inner.write(offset, data)
     }
 
@@ -342,5 +367,106 @@ impl StorageBackend for Watched {
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         self.inner.unlock_range(start, end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    /// Every operation of one sort fails from the n-th on, until the fault is taken back.
+    #[derive(Debug)]
+    pub struct DiskFault {
+        operation: &'static str,
+        before: usize,
+        kind: io::ErrorKind,
+    }
+
+    impl DiskFault {
+        pub fn strike(&mut self, operation: &'static str) -> io::Result<()> {
+            if operation != self.operation {
+                return Ok(());
+            }
+            if self.before > 0 {
+                self.before -= 1;
+                return Ok(());
+            }
+            Err(self.kind.into())
+        }
+    }
+
+    fn change(revision: u64, name: &str) -> Change {
+        let key = Key::new(&"/configmaps".into(), "default", name);
+        let object = json!({"kind": "ConfigMap", "metadata": {"name": name}, "data": {"x": "y".repeat(3000)}});
+        let object = Arc::new(Stored::new(object, revision));
+        Change { revision, key, object, previous: None, deleted: false, at: Instant::now() }
+    }
+
+    fn names(content: &Content) -> Vec<&str> {
+        content.keys().map(|key| key.name.as_ref()).collect()
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_writes_go_on_when_there_is_room() {
+        for before in 0.. {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut file, ..) = File::open(dir.path()).unwrap();
+            file.commit(&[change(1, "a"), change(2, "b")]).unwrap();
+            *file.disk.fault.lock().unwrap() =
+                Some(DiskFault { operation: "write", before, kind: io::ErrorKind::StorageFull });
+            let refused = file.commit(&[change(3, "lost")]);
+            let again = file.commit(&[change(3, "lost too")]);
+            *file.disk.fault.lock().unwrap() = None;
+            if refused.is_ok() {
+                assert!(before > 2, "the fault was never met");
+                return;
+            }
+            assert!(refused.as_ref().unwrap_err().contains("no room"), "{refused:?}");
+            let mut expected = vec!["a", "b", "c"];
+            if again.is_ok() {
+                expected.push("lost too");
+            }
+            file.commit(&[change(4, "c")]).unwrap_or_else(|why| panic!("after {before} writes: {why}"));
+            drop(file);
+            let (_, content, revision) = File::open(dir.path()).unwrap();
+            assert_eq!((names(&content), revision), (expected, 4), "after {before} writes");
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_more_is_promised() {
+        for before in 0.. {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut file, ..) = File::open(dir.path()).unwrap();
+            file.commit(&[change(1, "a")]).unwrap();
+            *file.disk.fault.lock().unwrap() =
+                Some(DiskFault { operation: "sync", before, kind: io::ErrorKind::Other });
+            let refused = file.commit(&[change(2, "b")]);
+            *file.disk.fault.lock().unwrap() = None;
+            if refused.is_ok() {
+                assert!(before > 0, "the fault was never met");
+                return;
+            }
+            let later = file.commit(&[change(2, "c")]).unwrap_err();
+            assert!(later.contains("restart weir"), "{later}");
+            drop(file);
+            let (_, content, _) = File::open(dir.path()).unwrap();
+            assert!(names(&content).contains(&"a"), "what was acknowledged is there");
+            assert!(!names(&content).contains(&"c"), "what was refused is not");
+        }
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_by_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(File::open(dir.path()).unwrap());
+        let database = Database::open(dir.path().join(NAME)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("format", FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        assert!(matches!(File::open(dir.path()), Err(OpenError::Newer { found, .. }) if found == FORMAT + 1));
     }
 }

@@ -105,6 +105,11 @@ impl Stored {
         self.labels.iter().find(|(k, _)| k.as_ref() == key).map(|(_, v)| v.as_ref())
     }
 
+    /// Whether it was written as this version.
+    pub fn is_of(&self, kind: &str, api_version: &str) -> bool {
+        self.json.starts_with(head(kind, api_version).as_bytes())
+    }
+
     /// Writes the object as of another version.
     pub fn write_as(&self, kind: &str, api_version: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(head(kind, api_version).as_bytes());

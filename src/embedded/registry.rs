@@ -127,6 +127,7 @@ pub const ROWS: &[Row] = &[
     row("apps", "v1", "Deployment", "deployments", &["deploy"], "ngsca"),
     row("apps", "v1", "ReplicaSet", "replicasets", &["rs"], "ngsca"),
     row("apps", "v1", "StatefulSet", "statefulsets", &["sts"], "ngsca"),
+    row("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], "nsa"),
     row("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", &["hpa"], "nsa"),
     row("batch", "v1", "CronJob", "cronjobs", &["cj"], "ngsa"),
     with(row("batch", "v1", "Job", "jobs", &[], "ngsoa"), &["status.successful"]),
@@ -196,7 +197,7 @@ mod tests {
     fn every_row_is_unique_and_its_group_has_an_order() {
         let mut seen = std::collections::BTreeSet::new();
         for row in ROWS {
-            assert!(seen.insert((row.group, row.plural)), "{} twice", row.plural);
+            assert!(seen.insert((row.group, row.version, row.plural)), "{} twice", row.plural);
             assert!(GROUP_ORDER.contains(&row.group), "{}", row.group);
             assert!(row.traits.chars().all(|c| "ngscoad".contains(c)), "{}", row.plural);
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::schema;
 use super::status::{Failure, cause};
+use super::strict;
 use crate::base::yaml;
 
 /// The largest body that is read.
@@ -44,6 +45,8 @@ pub struct Options {
     /// As given, else from the user agent.
     pub owner: String,
     pub validation: Validation,
+    /// Keys that the body has twice; empty when nobody asks.
+    pub twice: Vec<String>,
 }
 
 impl Request {
@@ -157,7 +160,10 @@ impl Request {
             (given, _) => given,
         };
         let owner = owner.chars().take(128).collect();
-        Ok(Options { dry_run, force: self.flag("force"), given_owner, owner, validation })
+        let is_json = !matches!(self.content_type(), "application/yaml" | "application/vnd.kubernetes.protobuf");
+        let twice =
+            if is_json && validation != Validation::Ignore { strict::duplicates(&self.body) } else { Vec::new() };
+        Ok(Options { dry_run, force: self.flag("force"), given_owner, owner, validation, twice })
     }
 }
 

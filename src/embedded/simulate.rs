@@ -79,8 +79,10 @@ pub fn status(object: &Value, stage: Stage, now: &str) -> Option<Value> {
         "Job" => job(&mut new, stage, now),
         "Pod" => pod(&mut new, stage, now),
         "PersistentVolumeClaim" => claim(&mut new, stage),
-        "PersistentVolume" if stage == Stage::Ready && new["status"]["phase"] == "Pending" => {
-            new["status"]["phase"] = "Available".into();
+        "PersistentVolume" => {
+            if stage == Stage::Ready && new["status"]["phase"] == "Pending" {
+                new["status"]["phase"] = "Available".into();
+            }
         }
         "Service" if object["spec"]["type"] == "LoadBalancer" => balancer(&mut new, stage),
         "Ingress" => balancer(&mut new, stage),

@@ -1,10 +1,11 @@
 //! How a stored object is shown: in the version asked for, whole, bare, as metadata or as a table row.
 //!
-//! Events are stored once, as core/v1, and shown as events.k8s.io/v1 too. Start with [`Form`] and [`write`].
+//! Versions that differ in shape are in `convert.rs`. Start with [`Form`] and [`write`].
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::catalog::Resource;
+use super::convert::Shape;
 use super::object::Stored;
 use super::status::Failure;
 
@@ -50,7 +51,7 @@ impl Form {
 
 /// Writes an object in the version of a resource; `bare` leaves out kind and apiVersion.
 pub fn write(resource: &Resource, stored: &Stored, bare: bool, out: &mut Vec<u8>) {
-    if resource.is_second_view() {
+    if resource.shape != Shape::Same || is_outgrown(resource, stored) {
         let text = value(resource, stored).to_string();
         out.extend_from_slice(text.as_bytes());
     } else if bare {
@@ -62,23 +63,33 @@ pub fn write(resource: &Resource, stored: &Stored, bare: bool, out: &mut Vec<u8>
 
 /// The object as a value, in the version of a resource.
 pub fn value(resource: &Resource, stored: &Stored) -> Value {
-    shown(resource, stored.value())
+    let mut object = shown(resource, stored.value());
+    if is_outgrown(resource, stored) {
+        resource.schema.prune(&mut object);
+        resource.schema.default(&mut object);
+    }
+    object
+}
+
+/// Whether a custom resource was stored under another schema than the one it is read by.
+fn is_outgrown(resource: &Resource, stored: &Stored) -> bool {
+    resource.custom.as_ref().is_some_and(|custom| {
+        stored.revision < custom.since
+            || (custom.is_one_of_many && !stored.is_of(&resource.kind, &resource.api_version()))
+    })
 }
 
 /// A stored value in the version of a resource.
 pub fn shown(resource: &Resource, mut object: Value) -> Value {
-    if resource.is_second_view() {
-        rename_event_fields(&mut object, true);
-    }
+    resource.shape.show(&mut object);
     object["apiVersion"] = resource.api_version().into();
     object
 }
 
 /// A value in the version of a resource, as it is stored.
 pub fn stored_shape(resource: &Resource, mut object: Value) -> Value {
-    if resource.is_second_view() {
-        rename_event_fields(&mut object, false);
-        object["apiVersion"] = "v1".into();
+    if let Some(version) = resource.shape.store(&mut object) {
+        object["apiVersion"] = version.into();
     }
     object
 }
@@ -86,27 +97,6 @@ pub fn stored_shape(resource: &Resource, mut object: Value) -> Value {
 /// The metadata of an object, as clients that watch metadata alone want it.
 pub fn metadata_only(object: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
-}
-
-/// Field names of core/v1 events and what events.k8s.io/v1 calls them.
-const EVENT_NAMES: &[(&str, &str)] = &[
-    ("involvedObject", "regarding"),
-    ("message", "note"),
-    ("reportingComponent", "reportingController"),
-    ("source", "deprecatedSource"),
-    ("firstTimestamp", "deprecatedFirstTimestamp"),
-    ("lastTimestamp", "deprecatedLastTimestamp"),
-    ("count", "deprecatedCount"),
-];
-
-fn rename_event_fields(event: &mut Value, to_new: bool) {
-    let Value::Object(fields) = event else { return };
-    let old = std::mem::take(fields);
-    let renamed = |key: String| {
-        let pair = EVENT_NAMES.iter().find(|(core, new)| key == if to_new { *core } else { *new });
-        pair.map_or(key, |(core, new)| if to_new { new.to_string() } else { core.to_string() })
-    };
-    *fields = old.into_iter().map(|(key, value)| (renamed(key), value)).collect::<Map<_, _>>();
 }
 
 #[cfg(test)]
@@ -123,15 +113,5 @@ mod tests {
             Ok(Form::Metadata)
         );
         assert_eq!(Form::negotiate("application/vnd.kubernetes.protobuf").unwrap_err().code, 406);
-    }
-
-    #[test]
-    fn an_event_survives_both_views() {
-        let core = json!({"metadata": {}, "involvedObject": {"kind": "Pod"}, "message": "m", "source": {"component": "c"}, "type": "Normal"});
-        let mut event = core.clone();
-        rename_event_fields(&mut event, true);
-        assert_eq!((&event["regarding"]["kind"], &event["note"]), (&json!("Pod"), &json!("m")));
-        rename_event_fields(&mut event, false);
-        assert_eq!(event, core);
     }
 }

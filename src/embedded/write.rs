@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::admit::{self, admit_change, admit_new, is_same};
-use super::catalog::Resource;
+use super::catalog::{DEFINITIONS, Resource};
 use super::object::{Key, Stored};
 use super::patch::{self, ApplyError, PatchError};
 use super::request::Options;
@@ -68,6 +68,17 @@ pub fn check_served(txn: &Txn<'_>, resource: &Resource) -> Result<(), Failure> {
     if served { Ok(()) } else { Err(Failure::no_such_resource()) }
 }
 
+/// Nothing new may come of a definition that is being deleted.
+fn check_definition_stays(txn: &Txn<'_>, resource: &Resource) -> Result<(), Failure> {
+    let Some(custom) = &resource.custom else { return Ok(()) };
+    match txn.get(&Key::new(&DEFINITIONS.into(), "", &custom.definition)) {
+        Some(definition) if definition.deleting => {
+            Err(Failure::method_not_allowed("create not allowed while custom resource definition is terminating"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Creates an object.
 ///
 /// Errors as `admit_new`; nothing is stored then, nor in a dry run.
@@ -83,6 +94,7 @@ fn create_from(
     mut warnings: Vec<String>,
 ) -> Result<Done, Failure> {
     check_served(txn, &call.resource)?;
+    check_definition_stays(txn, &call.resource)?;
     let key = admit_new(txn, call, &mut body, applied, &mut warnings)?;
     let object = if call.options.dry_run {
         body

@@ -333,3 +333,23 @@ async fn within<F: Future<Output = bool>>(check: impl Fn() -> F) {
     .await
     .expect("did not happen within ten seconds");
 }
+
+#[tokio::test]
+async fn a_namespace_that_waits_says_for_what() {
+    let embedded = open().await;
+    let client = embedded.client();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces
+        .create(&PostParams::default(), &serde_json::from_value(json!({"metadata": {"name": "stuck"}})).unwrap())
+        .await
+        .unwrap();
+    let secrets: Api<Secret> = Api::namespaced(client, "stuck");
+    let held = json!({"metadata": {"name": "held", "finalizers": ["example.com/hold"]}});
+    secrets.create(&PostParams::default(), &serde_json::from_value(held).unwrap()).await.unwrap();
+    namespaces.delete("stuck", &DeleteParams::default()).await.unwrap();
+    within(|| async {
+        let said = serde_json::to_string(&namespaces.get("stuck").await.unwrap().status).unwrap();
+        said.contains("secrets has 1") && said.contains("example.com/hold in 1")
+    })
+    .await;
+}

@@ -4,6 +4,8 @@
 
 mod contract;
 mod durable;
+mod faults;
+mod kubectl;
 mod lifecycle;
 mod property;
 mod simulator;
