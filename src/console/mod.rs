@@ -378,7 +378,8 @@ impl Console {
                 None => self.draw_footer(canvas, line),
             }
         }
-        self.toasts.draw(canvas, parts.body);
+        let spare = self.visible().next().map_or(parts.body, |layer| layer.screen.spare(parts.body));
+        self.toasts.draw(canvas, spare);
         if !self.follows.is_empty() {
             footer::follows(canvas, parts.body, &keys::written(&self.pending), &self.follows);
         }

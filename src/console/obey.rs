@@ -225,7 +225,7 @@ impl Console {
         if self.stack.iter().any(|layer| layer.screen.is_dirty()) {
             hint.push("an edit is not saved".to_owned());
         }
-        self.say(Say::with_hint(Tone::Note, "press it again to quit", hint.join("; ")), None);
+        self.say(Say::with_hint(Tone::Note, "press again to quit", hint.join("; ")), None);
     }
 
     fn ask_subject(&mut self, verb: Verb, effects: &mut Vec<Effect>) {

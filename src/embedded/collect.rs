@@ -147,7 +147,12 @@ async fn settle(core: &Arc<Core>, index: &Index, key: &Key) -> Result<(), Failur
     }
     let call = call(core, &resource, &key.namespace, &key.name);
     let places = index.places_of(&object);
-    core.store.write(move |txn| Ok(drop_dead_owners(txn, &call, &places))).await
+    core.store
+        .write(move |txn| {
+            drop_dead_owners(txn, &call, &places);
+            Ok(())
+        })
+        .await
 }
 
 impl Index {
@@ -226,11 +231,23 @@ async fn end(
     let call = call(core, resource, &key.namespace, &key.name);
     if key.storage.as_ref() == NAMESPACES {
         let kinds = catalog.namespaced();
-        return core.store.write(move |txn| Ok(endings::empty_namespace(txn, &call, &kinds))).await;
+        return core
+            .store
+            .write(move |txn| {
+                endings::empty_namespace(txn, &call, &kinds);
+                Ok(())
+            })
+            .await;
     }
     if key.storage.as_ref() == DEFINITIONS && holds(object, CLEANUP) {
         let instances = endings::instances_of(catalog, &key.name);
-        return core.store.write(move |txn| Ok(endings::empty_definition(txn, &call, instances))).await;
+        return core
+            .store
+            .write(move |txn| {
+                endings::empty_definition(txn, &call, instances);
+                Ok(())
+            })
+            .await;
     }
     let below: Vec<Key> = index.below.get(&object.uid).into_iter().flatten().cloned().collect();
     if holds(object, "orphan") {

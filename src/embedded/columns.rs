@@ -47,7 +47,7 @@ pub fn of(group: &str, kind: &str) -> &'static [Column] {
 }
 
 const EVENTS: &[Column] = &[
-    text("Last Seen", |o, now| cells::last_seen(o, now)),
+    text("Last Seen", cells::last_seen),
     text("Type", |o, _| o["type"].clone()),
     text("Reason", |o, _| o["reason"].clone()),
     text("Object", |o, _| cells::involved(o)),
@@ -147,7 +147,7 @@ const TABLES: &[Table] = &[
             NAME,
             text("Status", |o, _| cells::job_status(o)),
             text("Completions", |o, _| cells::completions(o)),
-            text("Duration", |o, now| cells::job_duration(o, now)),
+            text("Duration", cells::job_duration),
             AGE,
             CONTAINERS,
             IMAGES,

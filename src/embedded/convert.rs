@@ -91,11 +91,11 @@ fn part_of<'a>(object: &'a mut Value, part: &str) -> Option<&'a mut Map<String, 
 }
 
 fn show_autoscaler(object: &mut Value) {
-    if let Some(metrics) = object.pointer_mut("/spec/metrics").and_then(Value::as_array_mut) {
-        if let Some(at) = metrics.iter().position(is_cpu_share) {
-            let share = metrics.remove(at)["resource"]["target"]["averageUtilization"].clone();
-            object["spec"]["targetCPUUtilizationPercentage"] = share;
-        }
+    if let Some(metrics) = object.pointer_mut("/spec/metrics").and_then(Value::as_array_mut)
+        && let Some(at) = metrics.iter().position(is_cpu_share)
+    {
+        let share = metrics.remove(at)["resource"]["target"]["averageUtilization"].clone();
+        object["spec"]["targetCPUUtilizationPercentage"] = share;
     }
     for (annotation, part, field) in CARRIED {
         let Some(value) = part_of(object, part).and_then(|fields| fields.shift_remove(*field)) else { continue };

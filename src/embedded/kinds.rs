@@ -95,10 +95,10 @@ pub fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause
                 fixed(new, old, &["spec", "completions"], &mut causes);
             }
         }
-        "rbac.authorization.k8s.io/rolebindings" | "rbac.authorization.k8s.io/clusterrolebindings" => {
-            if old.is_some_and(|old| old["roleRef"] != new["roleRef"]) {
-                causes.push(invalid_value("roleRef", &new["roleRef"], "cannot change roleRef"));
-            }
+        "rbac.authorization.k8s.io/rolebindings" | "rbac.authorization.k8s.io/clusterrolebindings"
+            if old.is_some_and(|old| old["roleRef"] != new["roleRef"]) =>
+        {
+            causes.push(invalid_value("roleRef", &new["roleRef"], "cannot change roleRef"));
         }
         "/persistentvolumeclaims" => check_claim(new, old, &mut causes),
         "storage.k8s.io/storageclasses" => {
@@ -108,10 +108,8 @@ pub fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause
                 }
             }
         }
-        "scheduling.k8s.io/priorityclasses" => {
-            if old.is_some_and(|old| old["value"] != new["value"]) {
-                causes.push(forbidden_value("value", "may not be changed in an update."));
-            }
+        "scheduling.k8s.io/priorityclasses" if old.is_some_and(|old| old["value"] != new["value"]) => {
+            causes.push(forbidden_value("value", "may not be changed in an update."));
         }
         "networking.k8s.io/ingressclasses" => fixed(new, old, &["spec", "controller"], &mut causes),
         "node.k8s.io/runtimeclasses" => fixed(new, old, &["handler"], &mut causes),

@@ -32,10 +32,10 @@ struct Target {
 pub async fn route(core: &Arc<Core>, request: Request) -> Result<Answer, Failure> {
     let catalog = core.store.read().catalog.clone();
     let parts: Vec<&str> = request.path.iter().map(String::as_str).collect();
-    if request.method == Method::GET {
-        if let Some(found) = describe(core, &catalog, &parts, &request) {
-            return found;
-        }
+    if request.method == Method::GET
+        && let Some(found) = describe(core, &catalog, &parts, &request)
+    {
+        return found;
     }
     let target = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => target(&catalog, "", version, rest),

@@ -197,11 +197,6 @@ impl Fields {
         self.0.iter().map(|(path, _, _)| path.as_str())
     }
 
-    /// The value that `path` must equal, when there is such a demand.
-    pub fn wanted(&self, path: &str) -> Option<&str> {
-        self.0.iter().find(|(p, _, equal)| p == path && *equal).map(|(_, value, _)| value.as_str())
-    }
-
     /// Whether only `metadata.name` and `metadata.namespace` are named.
     pub fn only_identity(&self) -> bool {
         self.paths().all(|path| path == "metadata.name" || path == "metadata.namespace")
@@ -305,7 +300,6 @@ mod tests {
     #[test]
     fn field_selectors_compare_texts_and_know_escapes() {
         let fields = Fields::parse(r"metadata.name=a\,b,status.phase!=Running").unwrap();
-        assert_eq!(fields.wanted("metadata.name"), Some("a,b"));
         assert!(!fields.only_identity());
         let object = serde_json::json!({"metadata": {"name": "a,b"}});
         assert!(fields.matches(|path| field_text(&object, path)));

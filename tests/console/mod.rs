@@ -2,13 +2,23 @@
 //!
 //! Most tests fill a picture by hand; those about verbs run on the embedded API. Start with [`Stage`].
 
+mod budgets;
 mod fleet;
 mod frames;
+mod hostile;
+mod people;
 
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use serde_json::Value;
 use weir::cluster::{Cluster, Place};
+use weir::config::parse_script;
+use weir::console::Console;
+use weir::console::message::{Effect, Msg};
 use weir::console::run::render;
-use weir::console::start::{Options, Script};
+use weir::console::start::{self, Options, Script};
 use weir::embedded::{self, Embedded};
 use weir::kinds;
 use weir::store::{Activity, Feed, Store};
@@ -51,6 +61,14 @@ impl Stage {
         self.draw(keys, false).await
     }
 
+    /// The console itself, for tests that look at effects.
+    pub fn console(&self) -> Console {
+        let mut console = start::console(&self.desk, &self.options).unwrap();
+        console.update(Msg::Size(self.size.0, self.size.1));
+        console.prepare();
+        console
+    }
+
     async fn draw(&self, keys: &str, roles: bool) -> String {
         let script = Script { width: self.size.0, height: self.size.1, keys: keys.into(), roles };
         render(self.desk.clone(), self.options.clone(), &script).await.unwrap()
@@ -59,4 +77,22 @@ impl Stage {
 
 pub fn live() -> Feed {
     Feed::Live { seen: fleet::NOW.parse().unwrap() }
+}
+
+/// Types keys at a person's pace and draws after each; answers the effects.
+pub fn type_into(console: &mut Console, keys: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for (number, key) in (1u32..).zip(parse_script(keys).unwrap()) {
+        let at = Duration::from_secs(1000) + Duration::from_millis(200) * number;
+        effects.extend(console.update(Msg::Key(key, at)));
+        console.prepare();
+    }
+    effects
+}
+
+/// The frame as it would be drawn now.
+pub fn drawn(console: &Console, width: u16, height: u16) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    console.draw(&mut buffer);
+    buffer
 }

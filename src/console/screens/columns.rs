@@ -1,7 +1,7 @@
 //! The tree's columns at a width, and the pieces that its names are made of.
 
 use super::rows::STATUS;
-use crate::base::State;
+use crate::base::{State, Text};
 use crate::console::look::Role;
 use crate::console::rows::Counts;
 use crate::console::widgets::Piece;
@@ -14,7 +14,7 @@ pub const ROOMY: u16 = 100;
 /// Below this width namespaces are left to the pane.
 pub const NAMESPACED: u16 = 72;
 /// From this width on, rows also tell what they wait for.
-pub const BROAD: u16 = 120;
+pub const BROAD: u16 = 110;
 
 /// What a column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,11 @@ pub fn columns_at(width: u16) -> (Vec<Column>, Vec<Wish>) {
         ],
     };
     columns.into_iter().unzip()
+}
+
+/// A revision as rows show it: the usual digest goes without its name, as eight characters tell commits apart.
+pub fn brief(revision: &Text) -> Text {
+    Text::new(revision.as_str().replace("@sha1:", "@"))
 }
 
 /// What a deployer waits for, as a hint behind its name.

@@ -45,11 +45,11 @@ impl Confirm {
             .iter()
             .flat_map(|(line, role)| wrapped(line, text).into_iter().map(|part| (part.to_owned(), *role)));
         let mut lines: Vec<(String, Role)> = broken.collect();
-        let room = usize::from(area.height.saturating_sub(6)).max(1);
+        let room = usize::from(area.height.saturating_sub(5)).max(1);
         if lines.len() > room {
             let left = lines.len() - room + 1;
             lines.truncate(room.saturating_sub(1));
-            lines.push((format!("… and {left} lines more: make the window larger to read them"), Role::Warning));
+            lines.push((format!("… {left} more lines: enlarge the window"), Role::Warning));
         }
         let height = u16::try_from(lines.len()).unwrap_or(0).saturating_add(5).min(area.height);
         let place =
@@ -80,19 +80,11 @@ fn consequences(id: &Id, cx: &Shared) -> Vec<(String, Role)> {
     match (owned.len(), prune.is_some(), deletes && entry.health.state != State::Suspended) {
         (0, ..) => {}
         (count, true, true) => {
-            lines.push((format!("prune is on: {count} objects that it applied are deleted with it:"), Role::Danger));
-            let named = owned.iter().take(8).map(|id| (format!("  {id}"), Role::Text));
-            lines.extend(named);
-            if count > 8 {
-                lines.push((format!("  … and {} more", count - 8), Role::Danger));
-            }
+            lines.push((format!("prune is on: {count} objects go with it"), Role::Danger));
         }
         (count, true, false) => {
             let why = if entry.health.state == State::Suspended { "it is suspended" } else { "prune is off" };
-            lines.push((
-                format!("{why}: the {count} objects that it applied stay, and nobody reconciles them"),
-                Role::Text,
-            ));
+            lines.push((format!("{why}: the {count} objects that it applied stay, unmanaged"), Role::Text));
         }
         (count, false, _) => {
             lines.push((format!("It owns {count} objects, which may be deleted with it"), Role::Warning))
@@ -109,6 +101,11 @@ fn consequences(id: &Id, cx: &Shared) -> Vec<(String, Role)> {
     }
     if let Some((_, owner)) = cx.store.pointing_at(id).into_iter().find(|(tie, _)| *tie == Tie::Owns) {
         lines.push((format!("{owner} applies it: it will create it again"), Role::Warning));
+    }
+    // The list comes last: where room is short, what it means matters more than which.
+    lines.extend(owned.iter().take(8).map(|id| (format!("  {id}"), Role::Text)));
+    if owned.len() > 8 {
+        lines.push((format!("  … and {} more", owned.len() - 8), Role::Danger));
     }
     lines
 }

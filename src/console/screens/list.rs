@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ratatui::layout::Rect;
 
 use super::Screen;
-use super::columns::marked;
+use super::columns::{brief, marked};
 use super::rows::{self, Parts, STATUS, Told};
 use crate::base::{Age, Id, Stamp, State};
 use crate::console::actions::{Action, Scope, Tab};
@@ -107,6 +107,7 @@ impl List {
                 let cells = self.cells.get(&object.id);
                 let calm = self.known.columns[index].name == "MESSAGE" && entry.health.state == State::Ready;
                 let text = cells.and_then(|cells| cells.texts.get(index)).cloned().unwrap_or_default();
+                let text = if self.known.columns[index].name == "REVISION" { brief(&text) } else { text };
                 Piece::text(text, if calm { Role::Dim } else { Role::Text })
             }
             Shown::Age => {
@@ -131,7 +132,7 @@ fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     };
     let own = kind.columns.iter().enumerate().filter(|(_, column)| !said(column.name));
     for (index, column) in own {
-        let least = u16::try_from(column.name.len()).unwrap_or(12).max(5);
+        let least = u16::try_from(column.name.len()).unwrap_or(12).max(if column.name == "REVISION" { 13 } else { 5 });
         let rank = if column.wide { 30 } else { 110 };
         columns.push((Shown::Own(index), wish(column.name, least, least, false, rank)));
     }
@@ -325,6 +326,10 @@ impl Screen for List {
             }
         }
         rows::draw_pane(canvas, &parts, &self.told, self.lost);
+    }
+
+    fn spare(&self, area: Rect) -> Rect {
+        rows::parts(area).rows
     }
 
     fn due(&self) -> Option<Stamp> {

@@ -120,6 +120,11 @@ pub trait Screen: Send {
 
     fn draw(&self, cx: &Shared, canvas: &mut Canvas<'_>, area: Rect);
 
+    /// The part of the area that what is told in passing may cover for a while.
+    fn spare(&self, area: Rect) -> Rect {
+        area
+    }
+
     /// Where the terminal's cursor belongs, when a person types here.
     fn cursor(&self, _area: Rect) -> Option<(u16, u16)> {
         None

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::Screen;
-use super::columns::{BROAD, Column, NAMESPACED, ROOMY, after, columns_at, counts, marked};
+use super::columns::{BROAD, Column, NAMESPACED, ROOMY, after, brief, columns_at, counts, marked};
 use super::rows::{self, Told};
 use crate::base::{Age, Id, Stamp, State};
 use crate::console::actions::{Action, Scope, Tab};
@@ -124,9 +124,8 @@ impl Tree {
         let entry = row.entry.map(AsRef::as_ref);
         let revision = || {
             let cells = self.cells.get(row.id);
-            let text = cells.and_then(|cells| cells.named("REVISION")).cloned().unwrap_or_default();
-            // The usual digest goes without its name: eight characters tell commits apart.
-            Piece::new(text.as_str().replace("@sha1:", "@"), Role::Text)
+            let text = cells.and_then(|cells| cells.named("REVISION")).map(brief).unwrap_or_default();
+            Piece::text(text, Role::Text)
         };
         let role = if row.state == State::Ready { Role::Dim } else { row.state.into() };
         let message = || Piece::text(rows::message(entry, row.id, cx), role);
@@ -237,8 +236,15 @@ impl Screen for Tree {
     }
 
     fn set_query(&mut self, query: &str, _cx: &Shared) -> Reply {
+        // Other rows, other widths.
+        self.width = 0;
         let sieve = self.forest.set_filter(query, self.forest.only_problems());
-        self.settle(sieve)
+        let reply = self.settle(sieve);
+        // The next key is meant for what was found, not for what it hangs below.
+        match self.forest.hit_from(self.row) {
+            Some(row) => Reply::Many(vec![self.go(row), reply]),
+            None => reply,
+        }
     }
 
     fn changed(&mut self, changes: &Changes, cx: &Shared) -> Reply {
@@ -260,7 +266,8 @@ impl Screen for Tree {
     fn answer(&mut self, _slot: Slot, answer: Answer, cx: &Shared) -> Reply {
         let Answer::Sifted(Sifted::Places(hits)) = answer else { return Reply::Stay };
         self.forest.sifted(&cx.store, &hits);
-        self.settle(None)
+        let reply = self.settle(None);
+        self.forest.hit_from(self.row).map_or(reply, |row| self.go(row))
     }
 
     fn reveal(&mut self, id: &Id, _cx: &Shared) -> Reply {
@@ -340,6 +347,10 @@ impl Screen for Tree {
             }
         }
         rows::draw_pane(canvas, &parts, &self.told, self.lost);
+    }
+
+    fn spare(&self, area: Rect) -> Rect {
+        rows::parts(area).rows
     }
 
     fn due(&self) -> Option<Stamp> {

@@ -107,10 +107,10 @@ pub fn banner(cx: &Shared) -> Vec<Piece> {
         Feed::Stale { why, .. } => Some(why),
         _ => None,
     });
-    if let Some(why) = stale {
+    if stale.is_some() {
         let kinds = names(&|feed| matches!(feed, Feed::Stale { .. }));
-        let which = if kinds.len() == cx.feeds.len() { "everything".to_owned() } else { listed(&kinds) };
-        say(format!("✗ connection lost: {which} as last seen: {why}"), Role::Danger);
+        let which = if kinds.len() == cx.feeds.len() { "all".to_owned() } else { listed(&kinds) };
+        say(format!("✗ connection lost: {which} as last seen"), Role::Danger);
     }
     let denied = names(&|feed| matches!(feed, Feed::Denied(_)));
     if !denied.is_empty() {
@@ -119,6 +119,10 @@ pub fn banner(cx: &Shared) -> Vec<Piece> {
     let unavailable = names(&|feed| matches!(feed, Feed::Unavailable(_)));
     if !unavailable.is_empty() {
         say(format!("? not available here: {}", listed(&unavailable)), Role::Banner);
+    }
+    // Why comes last: what cannot be trusted matters more when the line is short.
+    if let Some(why) = stale {
+        say(why.to_string(), Role::Danger);
     }
     pieces
 }

@@ -62,32 +62,37 @@ pub fn fit(text: &str, columns_left: usize) -> (&str, bool) {
     (text, false)
 }
 
-/// Breaks a text into lines of some columns, at spaces where it can.
+/// Breaks a text into lines of some columns, at spaces and after slashes where it can.
 pub fn wrapped(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
-    while width > 0 && columns(rest) > width {
-        let (mut used, mut cut, mut space) = (0, 0, None);
-        for (at, cluster) in rest.grapheme_indices(true) {
-            used += columns(cluster);
-            if used > width {
-                break;
-            }
-            cut = at + cluster.len();
-            if cluster == " " {
-                space = Some(cut);
-            }
-        }
-        // A cluster wider than the line still has to go somewhere.
-        let cut = space.filter(|space| *space > cut / 4).unwrap_or(cut);
-        if cut == 0 {
-            break;
-        }
+    while let Some(cut) = break_at(rest, width) {
         lines.push(rest[..cut].trim_end());
         rest = &rest[cut..];
     }
     lines.push(rest);
     lines
+}
+
+/// Where the first line ends, in bytes; `None` when all of it fits. Looks no further than one line, so that a message of
+/// thousands of columns is broken in linear time.
+pub fn break_at(text: &str, width: usize) -> Option<usize> {
+    if width == 0 {
+        return None;
+    }
+    let (mut used, mut cut, mut gap) = (0, 0, None);
+    for (at, cluster) in text.grapheme_indices(true) {
+        used += columns(cluster);
+        if used > width {
+            // A cluster wider than the line still has to go somewhere.
+            return gap.filter(|gap| *gap > cut / 4).or(Some(cut).filter(|cut| *cut > 0));
+        }
+        cut = at + cluster.len();
+        if matches!(cluster, " " | "/") {
+            gap = Some(cut);
+        }
+    }
+    None
 }
 
 /// A buffer with a look: where widgets draw.

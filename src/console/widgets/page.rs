@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::table::Scroll;
-use super::{Canvas, Piece, width, wrapped};
+use super::{Canvas, Piece, break_at, width};
 use crate::base::Id;
 use crate::console::actions::Action;
 use crate::console::look::Role;
@@ -298,13 +298,10 @@ fn broken(line: &Line, width_of_page: u16) -> Vec<Vec<Piece>> {
     for piece in &line.pieces {
         let mut rest = piece.text.as_str();
         while !rest.is_empty() {
-            let part = wrapped(rest, room).first().copied().unwrap_or_default();
-            let fits = super::columns(rest) <= room;
-            // Better on the next line than one letter here.
-            let (part, after) = match (fits, part.is_empty()) {
-                (true, _) => (rest, ""),
-                (false, true) => ("", rest),
-                (false, false) => (part, rest[part.len()..].trim_start()),
+            let (part, after) = match break_at(rest, room) {
+                None if room == 0 => ("", rest),
+                None => (rest, ""),
+                Some(cut) => (rest[..cut].trim_end(), rest[cut..].trim_start()),
             };
             if let Some(last) = lines.last_mut().filter(|_| !part.is_empty()) {
                 last.push(Piece::new(part, piece.role));

@@ -139,6 +139,14 @@ impl Forest {
         self.only_problems
     }
 
+    /// The first row from a row on that was found by words, going round; `None` without words.
+    pub fn hit_from(&self, row: usize) -> Option<usize> {
+        if self.query.is_empty() {
+            return None;
+        }
+        (row..self.rows.len()).chain(0..row.min(self.rows.len())).find(|row| self.nodes[self.rows[*row]].hit)
+    }
+
     /// How many objects pass the filter.
     pub fn hits(&self) -> u32 {
         self.roots.iter().map(|root| self.nodes[*root].hits).sum()
