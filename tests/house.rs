@@ -170,7 +170,9 @@ fn the_table_has_no_circle_and_points_down() {
         }
         for name in free {
             left.remove(name);
-            left.values_mut().for_each(|imports| drop(imports.remove(name)));
+            left.values_mut().for_each(|imports| {
+                imports.remove(name);
+            });
         }
     }
     assert!(left.is_empty(), "rooms in a circle: {:?}", left.keys());

@@ -23,11 +23,10 @@ pub mod start;
 pub mod terminal;
 pub mod widgets;
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use self::actions::{Action, Scope};
 use self::keys::Press;

@@ -184,10 +184,11 @@ impl Server {
                     let service = hyper::service::service_fn(move |request| answer(context.clone(), request));
                     let http = hyper::server::conn::http1::Builder::new();
                     match tls {
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => drop(http.serve_connection(TokioIo::new(stream), service).await),
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                drop(http.serve_connection(TokioIo::new(stream), service).await);
+                            }
+                        }
                         None => drop(http.serve_connection(TokioIo::new(stream), service).await),
                     }
                 });

@@ -270,7 +270,7 @@ async fn a_damaged_or_missing_artifact_is_never_applied() {
     let directory = world.files.path().join("gitrepository/default/repo");
     let artifact = || {
         let names = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
-        names.filter(|path| !path.ends_with("latest.tar.gz")).next().unwrap()
+        names.into_iter().find(|path| !path.ends_with("latest.tar.gz")).unwrap()
     };
     let mut bytes = std::fs::read(artifact()).unwrap();
     bytes[20] ^= 1;
