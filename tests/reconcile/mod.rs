@@ -18,7 +18,7 @@ use weir::reconcile::{Context, Crew, Options, Running};
 use weir::store::{self, Store, watch::Watching};
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster in memory, with the picture of it.
 pub struct World {
