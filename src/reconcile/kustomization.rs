@@ -33,6 +33,7 @@ use crate::base::{Digest, Id, Value, format_duration};
 use crate::kinds::kustomization::{self, Inventory, KustomizationStatus};
 use crate::kinds::{Kustomization, meta};
 
+pub use self::build::{render, variables, with_inline};
 pub use self::decide::{ADOPTED, ALLOW_PRUNE};
 
 /// How long a stage of definitions may take until what follows can use it.

@@ -30,7 +30,7 @@ mod wakes;
 
 pub use context::{Context, OpenError};
 pub use git_repository::GitRepositories;
-pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer};
+pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer, render, variables, with_inline};
 pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};

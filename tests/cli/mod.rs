@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 mod apply;
+mod build;
 mod create;
 mod get;
 mod messages;
+mod serve;
 
 /// A machine of its own: nothing of the real home, kubeconfig or settings is seen.
 pub struct Machine {

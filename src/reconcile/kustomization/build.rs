@@ -10,6 +10,7 @@ use base64::Engine as _;
 use super::super::{Context, Failure, Options};
 use super::decide::{self, Plan};
 use crate::base::{FileTree, Id, Value, format_duration, yaml};
+use crate::cluster::Cluster;
 use crate::engine::kustomize::{
     self, Answers, Need, Output, Overlay, OverlayImage, OverlayPatch, OverlayTarget, flux_options,
 };
@@ -26,22 +27,32 @@ const STAGES: [Stage; 4] = [Stage::Definitions, Stage::Classes, Stage::Custom, S
 /// Errors with the retry interval and `BuildFailed`; the message names the file or the object.
 pub async fn build(cx: &Context, object: &Kustomization, tree: FileTree, plan: &Plan) -> Result<Vec<Value>, Failure> {
     let failure = |message: String| plan.failure("BuildFailed", message);
-    let variables = variables(cx, object).await.map_err(failure)?;
+    let variables = variables(&cx.cluster, object).await.map_err(failure)?;
     let (object, strict) = (object.clone(), cx.options.strict_substitutions);
-    let work = tokio::task::spawn_blocking(move || {
-        let mut documents = kustomize(&tree, &object.spec)?;
-        for document in &mut documents {
-            if let Some(variables) = &variables {
-                fill_in(document, variables, strict)?;
-            }
-            mark(document, &object);
-        }
-        Ok(documents)
-    });
+    let work = tokio::task::spawn_blocking(move || render(&object, &tree, variables.as_ref(), strict));
     let built = tokio::time::timeout(plan.timeout, work).await;
     let built =
         built.map_err(|_| failure(format!("the build did not end within {}", format_duration(plan.timeout))))?;
     built.map_err(|panic| failure(format!("internal error, please report it: {panic}")))?.map_err(failure)
+}
+
+/// The documents that a Kustomization makes of a tree: what is applied, before the cluster has a say.
+///
+/// Errors name the file or the object.
+pub fn render(
+    object: &Kustomization,
+    tree: &FileTree,
+    variables: Option<&BTreeMap<String, String>>,
+    strict: bool,
+) -> Result<Vec<Value>, String> {
+    let mut documents = kustomize(tree, &object.spec)?;
+    for document in &mut documents {
+        if let Some(variables) = variables {
+            fill_in(document, variables, strict)?;
+        }
+        mark(document, object);
+    }
+    Ok(documents)
 }
 
 fn kustomize(tree: &FileTree, spec: &KustomizationSpec) -> Result<Vec<Value>, String> {
@@ -106,16 +117,31 @@ fn fill_in(document: &mut Value, variables: &BTreeMap<String, String>, strict: b
     Ok(())
 }
 
-/// The variables of post-build substitution, the inline ones last; `None` when the step does not happen at all.
+/// The variables of post-build substitution; `None` when the step does not happen at all.
 ///
 /// Errors when an object that is not optional is missing, or a name is not one.
-async fn variables(cx: &Context, object: &Kustomization) -> Result<Option<BTreeMap<String, String>>, String> {
-    let Some(post_build) = &object.spec.post_build else { return Ok(None) };
+pub async fn variables(
+    cluster: &Cluster,
+    object: &Kustomization,
+) -> Result<Option<BTreeMap<String, String>>, String> {
+    let references = object.spec.post_build.iter().flat_map(|post_build| &post_build.substitute_from);
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let mut all = BTreeMap::new();
-    for reference in &post_build.substitute_from {
-        all.extend(read_variables(cx, namespace, reference).await?);
+    let mut found = BTreeMap::new();
+    for reference in references {
+        found.extend(read_variables(cluster, namespace, reference).await?);
     }
+    with_inline(object, found)
+}
+
+/// Lays the inline variables over those that were found in objects.
+///
+/// Errors when a name is not one.
+pub fn with_inline(
+    object: &Kustomization,
+    found: BTreeMap<String, String>,
+) -> Result<Option<BTreeMap<String, String>>, String> {
+    let Some(post_build) = &object.spec.post_build else { return Ok(None) };
+    let mut all = found;
     all.extend(post_build.substitute.clone());
     for (name, value) in &mut all {
         substitute::check_name(name).map_err(|error| error.to_string())?;
@@ -126,12 +152,12 @@ async fn variables(cx: &Context, object: &Kustomization) -> Result<Option<BTreeM
 }
 
 async fn read_variables(
-    cx: &Context,
+    cluster: &Cluster,
     namespace: &str,
     reference: &SubstituteReference,
 ) -> Result<BTreeMap<String, String>, String> {
     let id = Id::new("", &reference.kind, namespace, &reference.name);
-    let document = match cx.cluster.get(&id).await {
+    let document = match cluster.get(&id).await {
         Ok(Some(document)) => document,
         Ok(None) if reference.optional == Some(true) => return Ok(BTreeMap::new()),
         Ok(None) => return Err(format!("substituteFrom: {id} not found")),
