@@ -34,7 +34,8 @@ async fn each_kind_of_reference_is_found_over_every_transport() {
     repository.git(&["update-ref", "refs/pull/7/head", &first]);
     repository.git(&["branch", "other", &first]);
     let server = Server::start(world.root.path(), Manner::default()).await;
-    for url in [server.url("app/.git"), repository.file_url()] {
+    let old = Server::start(world.root.path(), Manner { old: true, ..Manner::default() }).await;
+    for url in [server.url("app/.git"), old.url("app/.git"), repository.file_url()] {
         let commit = |hash: &str, branch: Option<&str>| Reference::Commit {
             commit: hash.into(),
             branch: branch.map(str::to_owned),

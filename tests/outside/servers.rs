@@ -140,6 +140,8 @@ pub struct Manner {
     pub redirect: Option<String>,
     /// Answer bodies come one byte at a time with this pause.
     pub drip: Option<Duration>,
+    /// Speaks only the protocol of before 2018.
+    pub old: bool,
     /// Spoils answers that carry a pack.
     pub spoil: Option<fn(&mut Vec<u8>)>,
     /// Answers to paths, before anything else: status and body.
@@ -234,7 +236,7 @@ async fn answer(context: Context, request: Request<Incoming>) -> Result<Response
         let location = format!("{target}{}", head.uri);
         return Ok(Response::builder().status(302).header("location", location).body(Full::default().boxed()).unwrap());
     }
-    let mut output = backend(root, &head, &body).await;
+    let mut output = backend(root, &head, &body, manner.old).await;
     if let Some(spoil) = manner.spoil.filter(|_| output.windows(4).any(|window| window == b"PACK")) {
         spoil(&mut output);
     }
@@ -288,7 +290,7 @@ impl hyper::body::Body for SyncBody {
     }
 }
 
-async fn backend(root: &Path, head: &hyper::http::request::Parts, body: &[u8]) -> Vec<u8> {
+async fn backend(root: &Path, head: &hyper::http::request::Parts, body: &[u8], old: bool) -> Vec<u8> {
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut command: tokio::process::Command = git_command(root, &["http-backend"]).into();
     let mut child = command
@@ -299,7 +301,7 @@ async fn backend(root: &Path, head: &hyper::http::request::Parts, body: &[u8]) -
         .env("REQUEST_METHOD", head.method.as_str())
         .env("CONTENT_TYPE", header("content-type"))
         .env("CONTENT_LENGTH", body.len().to_string())
-        .env("GIT_PROTOCOL", header("git-protocol"))
+        .env("GIT_PROTOCOL", if old { "" } else { header("git-protocol") })
         .env("REMOTE_ADDR", "127.0.0.1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

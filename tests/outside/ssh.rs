@@ -26,6 +26,10 @@ impl Drop for Sshd {
 impl Sshd {
     /// Starts sshd with these host key types; `None` where it is not installed.
     fn start(types: &[&str]) -> Option<Sshd> {
+        Sshd::start_with(types, "AcceptEnv GIT_PROTOCOL")
+    }
+
+    fn start_with(types: &[&str], more: &str) -> Option<Sshd> {
         let program = ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).exists());
         let Some(program) = program else {
             eprintln!("skipped: sshd is not installed");
@@ -34,7 +38,7 @@ impl Sshd {
         let home = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n\
+            "Port {port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n{more}\n\
              AuthorizedKeysFile {}\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n",
             home.path().join("authorized").display()
         );
@@ -131,6 +135,26 @@ async fn every_kind_of_key_fetches() {
         assert_eq!(&*found.tree.get("a").unwrap().bytes, b"over ssh");
     }
     assert_eq!(world.left_in_scratch(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_variables_speaks_the_old_protocol() {
+    let Some(sshd) = Sshd::start_with(&["ed25519"], "") else { return };
+    let world = World::new();
+    let repository = world.repository("app");
+    repository.commit("old", &[("a", "old")]);
+    repository.git(&["tag", "-a", "v1.0.0", "-m", "t"]);
+    let hash = repository.commit("new", &[("a", "new")]);
+    let identity = sshd.identity("id", "ed25519", "");
+    let remote = sshd.remote(&repository.path, &identity, &sshd.known("ed25519"));
+    let found = checkout(&remote, &main_branch(), &world.options()).await.unwrap();
+    assert_eq!(found.commit.hash, hash);
+    let tagged = checkout(&remote, &Reference::Semver(">=1".into()), &world.options()).await.unwrap();
+    assert_eq!(&*tagged.tree.get("a").unwrap().bytes, b"old");
+    let empty = world.repository("empty");
+    let remote = sshd.remote(&empty.path, &identity, &sshd.known("ed25519"));
+    let error = checkout(&remote, &main_branch(), &world.options()).await.unwrap_err();
+    assert!(matches!(error, GitError::Empty { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
