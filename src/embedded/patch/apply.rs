@@ -10,7 +10,7 @@ use super::owners::{self, Operation, Owner};
 use super::path::spelled;
 use super::set::Set;
 use super::typed::{Allow, equal, field_set, misfits};
-use super::{ApplyError, FieldConflict, Write};
+use super::{ApplyError, FieldConflict, Write, limits};
 use crate::embedded::schema::Schema;
 use crate::embedded::schema::node::{Additional, NodeId, Shape};
 
@@ -51,6 +51,9 @@ fn check_head(live: Option<&Value>, body: &Value, write: &Write) -> Result<(), A
     let malformed = |text: String| Err(ApplyError::Malformed(text));
     if !body.is_object() {
         return malformed("the body of an apply must be an object".into());
+    }
+    if limits::too_deep(body) {
+        return malformed("the body of the apply nests too deep".into());
     }
     match body["apiVersion"].as_str() {
         Some(version) if version == write.api_version => {}
@@ -222,7 +225,7 @@ fn sort_keys(value: &mut Value) {
 
 /// Keeps managed fields after a create, update or patch; see the front door.
 pub fn track(old: Option<&Value>, new: &mut Value, write: &Write, schema: &Schema) {
-    if !new.is_object() {
+    if !new.is_object() || limits::too_deep(new) {
         return;
     }
     let kept = |old: Option<&Value>| old.and_then(|old| owners::read(old).ok()).unwrap_or_default();

@@ -4,7 +4,7 @@ use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::Value;
 
 use super::PatchError;
-use super::limits::{DEPTH, RESULT_BYTES, size, too_deep};
+use super::limits::{DEPTH, RESULT_BYTES, depth, size};
 
 /// How many operations a patch may have.
 const OPERATIONS: usize = 10_000;
@@ -19,11 +19,11 @@ pub fn json(target: &Value, operations: &Value) -> Result<Value, PatchError> {
         return Err(PatchError::TooLarge(message));
     }
     let mut object = target.clone();
-    let mut copied = size(&object);
+    let mut growth = Growth { bytes: size(&object), levels: depth(&object) };
     for (index, operation) in list.iter().enumerate() {
         let malformed = |e: serde_json::Error| PatchError::Malformed(format!("operation {index}: {e}"));
         let operation: PatchOperation = serde_json::from_value(operation.clone()).map_err(malformed)?;
-        grow(&object, &operation, &mut copied)?;
+        growth.allow(&object, &operation)?;
         if let Err(error) = json_patch::patch(&mut object, std::slice::from_ref(&operation)) {
             if is_test_for_absence(&operation, &error.kind) {
                 continue;
@@ -32,7 +32,7 @@ pub fn json(target: &Value, operations: &Value) -> Result<Value, PatchError> {
             return Err(PatchError::Unprocessable(format!("operation {index}: {name} {path}: {}", error.kind)));
         }
     }
-    if size(&object) > RESULT_BYTES || too_deep(&object) {
+    if size(&object) > RESULT_BYTES {
         return Err(too_large());
     }
     Ok(object)
@@ -44,19 +44,36 @@ fn is_test_for_absence(operation: &PatchOperation, error: &PatchErrorKind) -> bo
     test.value.is_null() && matches!(error, PatchErrorKind::InvalidPointer)
 }
 
-/// Copies can double an object each time, so they are counted before they are made.
-fn grow(object: &Value, operation: &PatchOperation, copied: &mut usize) -> Result<(), PatchError> {
-    let depth = operation.path().tokens().count();
-    match operation {
-        PatchOperation::Copy(copy) => *copied += copy.from.resolve(object).map_or(0, size),
-        PatchOperation::Add(add) => *copied += size(&add.value),
-        PatchOperation::Replace(replace) => *copied += size(&replace.value),
-        _ => return Ok(()),
+/// How big and deep the object can have become: copies can double it each time, so they are counted before they are
+/// made, and nesting can add up over operations.
+struct Growth {
+    bytes: usize,
+    levels: usize,
+}
+
+impl Growth {
+    fn allow(&mut self, object: &Value, operation: &PatchOperation) -> Result<(), PatchError> {
+        let at = operation.path().tokens().count();
+        let measured = |value: Result<&Value, _>| value.map_or((0, 0), |value: &Value| (size(value), depth(value)));
+        let (bytes, below) = match operation {
+            PatchOperation::Add(add) => (size(&add.value), depth(&add.value)),
+            PatchOperation::Replace(replace) => (size(&replace.value), depth(&replace.value)),
+            PatchOperation::Copy(copy) => measured(copy.from.resolve(object)),
+            // What moves is not measured, because ten thousand moves of a big part would take their time.
+            PatchOperation::Move(moved) => (0, self.levels.saturating_sub(moved.from.tokens().count())),
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(()),
+        };
+        self.bytes += bytes;
+        self.levels = self.levels.max(at + below);
+        if self.levels > DEPTH {
+            let below = match operation {
+                PatchOperation::Move(moved) => measured(moved.from.resolve(object)).1,
+                _ => below,
+            };
+            self.levels = depth(object).max(at + below);
+        }
+        if self.bytes > RESULT_BYTES || self.levels > DEPTH { Err(too_large()) } else { Ok(()) }
     }
-    if *copied > RESULT_BYTES || depth > DEPTH || too_deep(object) {
-        return Err(too_large());
-    }
-    Ok(())
 }
 
 fn too_large() -> PatchError {

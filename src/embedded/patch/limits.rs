@@ -20,6 +20,15 @@ pub fn too_deep(value: &Value) -> bool {
     deeper(value, DEPTH)
 }
 
+/// How deep a value nests; only for values that are not too deep.
+pub fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
 /// About how many bytes a value is as JSON; only for values that are not too deep.
 pub fn size(value: &Value) -> usize {
     match value {

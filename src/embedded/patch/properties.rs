@@ -1,4 +1,6 @@
 //! What must hold for any object: applying twice changes nothing, taking back gives back, nothing panics.
+//!
+//! `PROPTEST_CASES=20000` runs more of them.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -109,7 +111,7 @@ fn bare(mut object: Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn applying_twice_changes_nothing(first in configuration(), second in configuration()) {
@@ -221,4 +223,39 @@ fn sorted(value: Value) -> Value {
         }
         value => value,
     }
+}
+
+#[test]
+fn the_deepest_values_fit_on_a_stack_and_deeper_ones_are_refused() {
+    let deep = |levels: usize, list: bool| {
+        (0..levels).fold(json!("leaf"), |inner, _| if list { json!([inner]) } else { json!({"a": inner}) })
+    };
+    let headed = |value: Value| json!({"apiVersion": "g/v1", "kind": "K", "metadata": {"name": "n"}, "spec": value});
+    let recursive = builtin("apiextensions.k8s.io", "v1", "CustomResourceDefinition").unwrap();
+    for list in [false, true] {
+        let body = headed(deep(510, list));
+        for schema in [custom(None, true).unwrap(), recursive.clone()] {
+            let made = apply(None, &body, &by("one", "t"), &schema).unwrap_or_else(|_| body.clone());
+            drop(apply(Some(&made), &headed(json!(1)), &by("one", "t"), &schema));
+            let mut new = headed(json!({"b": 1}));
+            track(Some(&body), &mut new, &by("two", "t"), &schema);
+            drop(strategic(&body, &body, &schema));
+            drop(json_patch(&body, &json!([{"op": "copy", "from": "/spec", "path": "/more"}])));
+            merge(&body, &body);
+            schema.validate(&body, Some(&new));
+            schema.unknown_fields(&body);
+            schema.unreadable(&body);
+            let mut pruned = body.clone();
+            schema.prune(&mut pruned);
+            schema.default(&mut pruned);
+        }
+        let deeper = headed(deep(600, list));
+        let free = custom(None, true).unwrap();
+        assert!(apply(None, &deeper, &by("one", "t"), &free).is_err());
+        assert_eq!(free.validate(&deeper, None).len(), 1);
+    }
+    let schema = (0..250).fold(json!({"type": "string"}), |inner, _| json!({"type": "object", "properties": {"a": inner}}));
+    custom(Some(&schema), false).unwrap().validate(&deep(200, false), None);
+    let schema = (0..600).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
+    assert!(custom(Some(&schema), false).is_err());
 }
