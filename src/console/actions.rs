@@ -173,6 +173,7 @@ pub static ACTIONS: &[ActionLine] = &[
     line(Action::Open, "open", "open", "open what is under the cursor", OBJECTS),
     line(Action::Accept, "accept", "accept", "take what is typed or chosen", FIELDS),
     line(Action::Save, "save", "save", "review the change, then save it", &["edit", "review"]),
+    line(Action::Demo, "demo", "new commit", "make a new commit in the demo repository", &[]),
     line(Action::Ask(Verb::Reconcile), "reconcile", "reconcile", "reconcile now, and say how it went", OBJECTS),
     line(
         Action::Ask(Verb::ReconcileWithSource),
@@ -244,7 +245,6 @@ pub static ACTIONS: &[ActionLine] = &[
     line(Action::Kind(9), "kind-9", "", "list the ninth kind", &[]),
     line(Action::Activity, "activity", "weir's log", "show what weir does and did", &[]),
     line(Action::Theme, "theme", "", "go to the next theme", &[]),
-    line(Action::Demo, "demo", "new commit", "make a new commit in the demo repository", &[]),
     line(Action::Redraw, "redraw", "", "draw the whole screen anew", &[]),
     line(Action::Pause, "pause", "", "stop weir's console and go back to the shell", &[]),
     line(Action::Quit, "quit", "quit", "go back; at home, quit (asks once more)", &[]),

@@ -290,7 +290,7 @@ impl Console {
     }
 
     fn theme(&mut self, name: &str) {
-        match Look::load(name, None, self.cx.depth) {
+        match Look::load(name, self.cx.own_theme.clone(), self.cx.depth) {
             Ok(look) => {
                 self.say(Say::new(Tone::Note, format!("theme {name}")), None);
                 self.cx.look = look;

@@ -1,6 +1,7 @@
 //! Colours YAML: syntect's grammar, our roles. The grammar is loaded when it is first needed, on a blocking thread.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use syntect::parsing::{ParseState, Scope, ScopeStack, SyntaxSet};
 
@@ -16,11 +17,14 @@ const LONGEST_LINE: usize = 4 * 1024;
 #[derive(Default)]
 pub struct Painter {
     set: OnceLock<SyntaxSet>,
+    /// Counts the texts that were begun: an older one stops when it sees a newer, so that fast typing piles nothing up.
+    begun: AtomicU64,
 }
 
 impl Painter {
     /// The lengths and roles of each line's parts; lines past the limits have none.
     pub fn paint(&self, text: &str) -> Vec<PaintedLine> {
+        let mine = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let set = self.set.get_or_init(SyntaxSet::load_defaults_newlines);
         let Some(syntax) = set.find_syntax_by_extension("yaml") else { return Vec::new() };
         let roles = Roles::new();
@@ -30,7 +34,7 @@ impl Painter {
         let mut lines = Vec::new();
         for line in text.split_inclusive('\n') {
             read += line.len();
-            if read > MOST_BYTES {
+            if read > MOST_BYTES || self.begun.load(Ordering::Relaxed) != mine {
                 break;
             }
             let shown = line.trim_end_matches('\n').len();

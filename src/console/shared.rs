@@ -7,7 +7,7 @@ use super::keys::Keys;
 use super::look::Look;
 use super::message::Target;
 use crate::base::{Id, Stamp, State, Text};
-use crate::config::Depth;
+use crate::config::{Depth, Source};
 use crate::kinds::Tie;
 use crate::store::{Activity, Entry, Feed, FeedLine, Store};
 
@@ -25,6 +25,8 @@ pub struct Shared {
     pub demo: bool,
     pub read_only: bool,
     pub look: Look,
+    /// A person's own theme text, which lies over every theme.
+    pub own_theme: Option<Source>,
     pub depth: Depth,
     pub keys: Keys,
     pub now: Stamp,

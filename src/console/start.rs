@@ -55,6 +55,7 @@ pub fn console(desk: &Desk, options: &Options) -> Result<Console, ConfigError> {
         reconciling: options.reconciling,
         demo: options.demo.is_some(),
         read_only: options.settings.read_only,
+        own_theme: options.theme.clone(),
         look: Look::load(&options.settings.theme, options.theme.clone(), depth)?,
         depth,
         keys: Keys::load(&options.settings.keymap, options.keymap.clone())?,

@@ -25,6 +25,7 @@ pub struct Sorted {
     filter: Filter,
     /// What changed while a sieve is under way; `None` when none is.
     meanwhile: Option<HashSet<Id>>,
+    counts: [u32; 7],
     pub touched: u64,
 }
 
@@ -51,6 +52,8 @@ impl Sorted {
     pub fn new(store: &Store, group: &str, kind: &str) -> Self {
         let entries = store.of_kind(group, kind);
         let all = entries.iter().map(|entry| (entry.object.id.clone(), entry.clone())).collect();
+        let mut counts = [0; 7];
+        entries.iter().for_each(|entry| counts[entry.health.state as usize] += 1);
         // The store hands them out by namespace and name.
         Sorted {
             all,
@@ -60,6 +63,7 @@ impl Sorted {
             only_problems: false,
             filter: Filter::new("", false),
             meanwhile: None,
+            counts,
             touched: 0,
         }
     }
@@ -93,9 +97,7 @@ impl Sorted {
 
     /// How many objects are in each state.
     pub fn counts(&self) -> [u32; 7] {
-        let mut counts = [0; 7];
-        self.all.values().for_each(|entry| counts[entry.health.state as usize] += 1);
-        counts
+        self.counts
     }
 
     /// Moves what changed; answers whether any row did.
@@ -116,12 +118,14 @@ impl Sorted {
         if let Some(meanwhile) = &mut self.meanwhile {
             meanwhile.insert(id.clone());
         }
-        if let Some(old) = self.all.remove(id)
-            && let Ok(row) = self.rows.binary_search_by(|row| self.order.compare(row, &old))
-        {
-            self.rows.remove(row);
+        if let Some(old) = self.all.remove(id) {
+            self.counts[old.health.state as usize] -= 1;
+            if let Ok(row) = self.rows.binary_search_by(|row| self.order.compare(row, &old)) {
+                self.rows.remove(row);
+            }
         }
         if let Some(new) = new {
+            self.counts[new.health.state as usize] += 1;
             if self.filter.score(id, new.health.state).is_some()
                 && let Err(row) = self.rows.binary_search_by(|row| self.order.compare(row, &new))
             {
@@ -172,11 +176,7 @@ impl Sorted {
         for id in meanwhile {
             // The sieve saw an older object, whose place only the row itself tells.
             self.rows.retain(|row| row.object.id != id);
-            self.all.remove(&id);
-            if let Some(entry) = store.get(&id) {
-                self.all.insert(id.clone(), entry);
-                self.sync(store, &id);
-            }
+            self.sync(store, &id);
         }
     }
 
@@ -236,6 +236,7 @@ mod tests {
                 let mut anew = Sorted::new(&store, "", "Pod");
                 anew.set_order(sorted.order());
                 anew.set_filter(sorted.query(), sorted.only_problems());
+                prop_assert_eq!(sorted.counts(), anew.counts());
                 prop_assert_eq!(names(&sorted), names(&anew));
                 for (row, entry) in sorted.rows().iter().enumerate() {
                     prop_assert_eq!(sorted.row_of(&entry.object.id), Some(row));

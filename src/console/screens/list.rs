@@ -271,9 +271,10 @@ impl Screen for List {
         let shown = |column: &kinds::Column| self.columns.iter().any(|shown| shown.is(column, self.known));
         self.cells.ensure(visible.iter(), shown);
         self.due = visible.iter().filter_map(|entry| rows::due(entry.object.created, cx.now)).min();
-        let mut filter = Filter::new(self.sorted.query(), false);
-        self.marks =
-            visible.iter().map(|entry| marked(&entry.object.id.name, &filter.marks(&entry.object.id.name))).collect();
+        let mut filter = Some(Filter::new(self.sorted.query(), false)).filter(|filter| !filter.is_empty());
+        let mut marks = |name: &str| filter.as_mut().map(|filter| filter.marks(name)).unwrap_or_default();
+        let marked = |entry: &Arc<Entry>| marked(&entry.object.id.name, &marks(&entry.object.id.name));
+        self.marks = visible.iter().map(marked).collect();
         for (index, shown) in self.columns.iter().enumerate().filter(|(_, shown)| **shown != Shown::Status) {
             if self.wishes[index].greedy {
                 continue;

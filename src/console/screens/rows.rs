@@ -93,9 +93,10 @@ pub struct Told {
     title: Vec<Piece>,
     lines: Vec<Piece>,
     /// Said only where the pane stands beside the rows.
-    more: Vec<Piece>,
-    /// What `more` was made from: a document is parsed again only when it changed.
-    made_from: Option<Arc<Entry>>,
+    related: Vec<Piece>,
+    conditions: Vec<Piece>,
+    /// What the conditions were read from: a document is parsed again only when it changed.
+    read_from: Option<Arc<Entry>>,
 }
 
 /// Says what a person on call asks first: which object, how it is, why, and what it costs others.
@@ -122,41 +123,43 @@ pub fn tell(id: &Id, entry: Option<Arc<Entry>>, cx: &Shared, before: &Told) -> T
         let text = format!("{victims} {} on it", if victims == 1 { "object depends" } else { "objects depend" });
         title.push(Piece::new(format!("  {text}"), Role::Warning));
     }
-    let same = match (&before.made_from, &entry) {
-        (Some(before), Some(entry)) => Arc::ptr_eq(before, entry),
-        _ => false,
+    let wide = entry.filter(|_| cx.size.0 >= WIDE);
+    let same = before.read_from.as_ref().zip(wide.as_ref()).is_some_and(|(before, now)| Arc::ptr_eq(before, now));
+    let conditions = match &wide {
+        Some(_) if same => before.conditions.clone(),
+        Some(entry) => conditions(entry),
+        None => Vec::new(),
     };
-    let more = match &entry {
-        Some(_) if same => before.more.clone(),
-        Some(entry) if cx.size.0 >= WIDE => more(entry, cx),
-        _ => Vec::new(),
-    };
-    Told { title, lines, more, made_from: entry.filter(|_| cx.size.0 >= WIDE) }
+    let related = wide.as_ref().map(|entry| related(entry, cx)).unwrap_or_default();
+    Told { title, lines, related, conditions, read_from: wide }
 }
 
-/// What it is built from, waits for and owns, and its conditions.
-fn more(entry: &Entry, cx: &Shared) -> Vec<Piece> {
+/// What it is built from, waits for and owns, and how that is.
+fn related(entry: &Entry, cx: &Shared) -> Vec<Piece> {
+    const MOST: usize = 12;
     let mut lines = Vec::new();
-    let mut group = |title: &str, tie: Tie| {
+    let groups = [("Source", Tie::Source), ("Waits for", Tie::DependsOn), ("Owns", Tie::Owns), ("Uses", Tie::Uses)];
+    for (title, tie) in groups {
         let of_tie = entry.relations.iter().filter(|relation| relation.tie == tie);
-        let (most, count) = (12, of_tie.clone().count());
+        let count = of_tie.clone().count();
         if count > 0 {
             lines.push(Piece::new("", Role::Text));
             lines.push(Piece::new(title, Role::Label));
         }
-        for relation in of_tie.take(most) {
+        for relation in of_tie.take(MOST) {
             let state = cx.state(&relation.to);
             lines.push(Piece::new(format!("  {} {}", state.sign(), relation.to), state));
         }
-        if count > most {
-            lines.push(Piece::new(format!("  … and {} more", count - most), Role::Dim));
+        if count > MOST {
+            lines.push(Piece::new(format!("  … and {} more", count - MOST), Role::Dim));
         }
-    };
-    group("Source", Tie::Source);
-    group("Waits for", Tie::DependsOn);
-    group("Owns", Tie::Owns);
-    group("Uses", Tie::Uses);
+    }
+    lines
+}
+
+fn conditions(entry: &Entry) -> Vec<Piece> {
     let conditions = Condition::all(&entry.object.body());
+    let mut lines = Vec::new();
     if !conditions.is_empty() {
         lines.push(Piece::new("", Role::Text));
         lines.push(Piece::new("Conditions", Role::Label));
@@ -184,7 +187,7 @@ pub fn draw_pane(canvas: &mut Canvas<'_>, parts: &Parts, told: &Told, lost: bool
     }
     let inside = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height - 1 };
     let mut y = inside.y;
-    let more = if parts.beside { &told.more[..] } else { &[] };
+    let more = [&told.related, &told.conditions].into_iter().flatten().filter(|_| parts.beside);
     for piece in told.lines.iter().chain(more) {
         let lines = wrapped(piece.text.as_str(), usize::from(inside.width));
         let left = usize::from(inside.bottom().saturating_sub(y));
