@@ -174,8 +174,10 @@ impl World {
     }
 
     /// The messages of the events about an object.
+    /// What was told of an object, in the order of the telling: a list comes by name, and names are digests.
     pub async fn events(&self, id: &Id) -> Vec<String> {
-        let events = self.cluster.list(&kinds::event::KIND.api(), None, None).await.unwrap();
+        let mut events = self.cluster.list(&kinds::event::KIND.api(), None, None).await.unwrap();
+        events.sort_by_key(|event| event["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap());
         let about = events.iter().filter(|event| kinds::event::subject(event).as_ref() == Some(id));
         about
             .map(|event| format!("{}: {}", event["reason"].as_str().unwrap(), event["message"].as_str().unwrap()))
