@@ -125,7 +125,7 @@ impl Bench {
     fn draw(&mut self) {
         self.console.prepare();
         let console = &self.console;
-        self.screen.draw(|frame| drop(console.draw(frame.buffer_mut()))).expect("a sink takes everything");
+        self.screen.draw(|frame| _ = console.draw(frame.buffer_mut())).expect("a sink takes everything");
     }
 
     fn take(&mut self, msg: Msg) -> Vec<Effect> {

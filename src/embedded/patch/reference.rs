@@ -43,18 +43,19 @@ fn schema(name: &str) -> Schema {
         )
         .unwrap(),
         // The reference knows no Go structs, so neither may this: see `filled` in apply.rs.
-        "Deployment" => builtin("apps", "v1", name).unwrap().as_custom(),
-        name => builtin("", "v1", name).unwrap().as_custom(),
+        "Deployment" => builtin("apps", "v1", name).unwrap().into_custom(),
+        name => builtin("", "v1", name).unwrap().into_custom(),
     }
 }
 
 impl Schema {
-    fn as_custom(mut self) -> Schema {
+    fn into_custom(mut self) -> Schema {
         self.source = crate::embedded::schema::Source::Custom(Arc::new(Value::Null));
         self
     }
 }
 
+#[allow(clippy::too_many_lines)] // one step after the other, as the reference made them
 /// Replays a case; answers how many steps it had, or what differs.
 fn replayed(case: &Value, schema: &Schema) -> Result<usize, String> {
     let mut live = json!({"apiVersion": "g/v1", "kind": "K"});
