@@ -261,3 +261,19 @@ fn depth_is_allowed_up_to_the_limit() {
     let hidden = format!("a: &a {}\nb: {}*a{}\n", nested(400), "[".repeat(300), "]".repeat(300));
     assert!(refusal(&hidden).contains("nested deeper"));
 }
+
+#[test]
+fn a_block_at_the_end_of_a_file_has_no_line_break_that_is_not_there() {
+    for (text, value) in [
+        ("a: |\n  x", "x"),
+        ("a: |+\n  x", "x"),
+        ("a: >\n  x", "x"),
+        ("a: |\n  x\n  ", "x\n"),
+        ("a: |\n  x\n# c", "x\n"),
+        ("a: |\n  x\n---", "x\n"),
+        ("a: |\n  x\n", "x\n"),
+        ("a: |\n  x  ", "x  "),
+    ] {
+        assert_eq!(read_one(text.as_bytes(), &Limits::default()).unwrap(), json!({"a": value}), "{text:?}");
+    }
+}

@@ -4,6 +4,7 @@
 //! failed allocation ends the whole process. Scalars mean what Go's decoders say they mean, since manifests are
 //! written for those: see [`Dialect`]. Start with [`read`]; [`Node`] is for who needs the text behind a value.
 
+mod fold;
 mod keys;
 mod make;
 mod node;

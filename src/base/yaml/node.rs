@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::Dialect;
 use super::scalar::{self, Meaning};
+use super::{Dialect, fold};
 
 /// One node of a document.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,10 @@ impl Scalar {
     ///
     /// Errors when the text cannot be what the tag says.
     pub fn to_value(&self) -> Result<Value, String> {
-        let text = || Value::String(self.text.to_string());
+        let text = || match self.style {
+            Style::Folded => Value::String(fold::again(&self.text)),
+            _ => Value::String(self.text.to_string()),
+        };
         let meaning = match self.tag {
             Tag::Str => return Ok(text()),
             Tag::Binary => {

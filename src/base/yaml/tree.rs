@@ -80,7 +80,7 @@ pub(super) fn each_document<'a>(
     while let Some((event, span)) = next(&mut parser, limits)? {
         if let Event::DocumentStart(..) = event {
             let start = span.end.byte_offset().unwrap_or_default();
-            take(index, &Tree::parse(&mut parser, limits, start)?)?;
+            take(index, &Tree::parse(&mut parser, limits, start, text)?)?;
             index += 1;
         }
     }
@@ -101,7 +101,8 @@ fn next<'a>(parser: &mut Events<'a>, limits: &Limits) -> Result<Option<(Event<'a
 }
 
 impl<'a> Tree<'a> {
-    fn parse(parser: &mut Events<'a>, limits: &'a Limits, start: usize) -> Result<Self, YamlError> {
+    fn parse(parser: &mut Events<'a>, limits: &'a Limits, start: usize, source: &str) -> Result<Self, YamlError> {
+        let is_open = !source.ends_with(['\n', '\r']);
         let mut tree = Tree { limits, nodes: Vec::new() };
         let mut open: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut anchors: HashMap<usize, u32> = HashMap::new();
@@ -115,7 +116,12 @@ impl<'a> Tree<'a> {
             }
             let anchor = event.anchor_id();
             let (kind, opens) = match event {
-                Event::Scalar(text, style, _, tag) => {
+                Event::Scalar(mut text, style, _, tag) => {
+                    let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                    if is_open && is_block && span.end.byte_offset() == Some(source.len()) && text.ends_with('\n') {
+                        // Where the file ends without a line break, so does a block that goes to its end.
+                        text.to_mut().pop();
+                    }
                     let absent = style == ScalarStyle::Plain && span.start.index() == span.end.index();
                     let tag = tag.map(|tag| tag_name(&tag));
                     (Kind::Scalar { text, style: style_of(style), tag, absent }, false)

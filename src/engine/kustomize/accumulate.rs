@@ -179,11 +179,12 @@ impl Directory<'_> {
             for (at, args) in list.iter().enumerate() {
                 let place = |error: BuildError| error.in_field(format!("{field}[{at}]"));
                 let mut made = generate(args, global, secret, self.loader).map_err(place)?;
-                build.count_resource()?;
+                build.budget.resource()?;
                 made.origin = Some(build.generated(&self.loader.shown(self.file_name)));
                 if let Some(track) = &self.track {
                     made.set_annotation(metadata::ORIGIN, &track.configured(self.file_name, kind).text());
                 }
+                build.budget.look(got.set.len())?;
                 got.set.absorb(made, &build.schema()).map_err(place)?;
             }
         }
@@ -193,6 +194,7 @@ impl Directory<'_> {
             if let Some(origin) = metadata::of_plugin(&plugin) {
                 made.set_annotation(metadata::ORIGIN, &origin);
             }
+            build.budget.look(got.set.len())?;
             got.set.absorb(made, &build.schema())?;
         }
         Ok(())

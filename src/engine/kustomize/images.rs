@@ -8,34 +8,44 @@ use regex::Regex;
 
 use crate::base::yaml::{Mapping, Node, Scalar, Tag};
 
+use super::Build;
+use super::budget::Budget;
 use super::entries::Image;
 use super::error::{BuildError, ErrorKind, Result};
 use super::set::Set;
 use super::spec::FieldSpec;
 use super::walk::{Make, set_scalar, visit};
 
+/// One image setting at work.
+struct Step<'a> {
+    image: &'a Image,
+    pattern: Regex,
+    budget: &'a Budget,
+}
+
 /// Changes the images that match.
-pub(super) fn apply(set: &mut Set, image: &Image, fields: &[FieldSpec]) -> Result<()> {
+pub(super) fn apply(set: &mut Set, image: &Image, fields: &[FieldSpec], build: &Build<'_>) -> Result<()> {
     let pattern = format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
     let pattern = regex::RegexBuilder::new(&pattern).size_limit(1 << 20).build().map_err(|_| {
         BuildError::new(ErrorKind::Field, format!("the image name {:?} is not a regular expression", image.name))
             .in_field("images")
             .hint("escape characters such as * and ( with a backslash")
     })?;
+    let step = Step { image, pattern, budget: &build.budget };
     for resource in set.items_mut().iter_mut().filter(|resource| resource.kind() != "CustomResourceDefinition") {
-        in_mapping(&mut resource.node, image, &pattern)
+        in_mapping(&mut resource.node, &step)
             .map_err(|message| BuildError::new(ErrorKind::Change, message).in_field("images").of(resource.name()))?;
         for spec in fields {
-            visit(resource, spec, Make::Nothing, &mut |node| update(node, image, &pattern))?;
+            visit(resource, spec, Make::Nothing, &mut |node| update(node, &step))?;
         }
         resource.settle_links();
     }
     Ok(())
 }
 
-fn in_mapping(mapping: &mut Mapping, image: &Image, pattern: &Regex) -> std::result::Result<(), String> {
+fn in_mapping(mapping: &mut Mapping, step: &Step<'_>) -> std::result::Result<(), String> {
     for (key, node) in &mut mapping.0 {
-        in_node(node, image, pattern)?;
+        in_node(node, step)?;
         if !matches!(&**key, "containers" | "initContainers") {
             continue;
         }
@@ -44,30 +54,32 @@ fn in_mapping(mapping: &mut Mapping, image: &Image, pattern: &Regex) -> std::res
                 return Err(format!("an element of {key} is not a mapping"));
             };
             if let Some(field) = container.get_mut("image") {
-                update(field, image, pattern)?;
+                update(field, step)?;
             }
         }
     }
     Ok(())
 }
 
-fn in_node(node: &mut Node, image: &Image, pattern: &Regex) -> std::result::Result<(), String> {
+fn in_node(node: &mut Node, step: &Step<'_>) -> std::result::Result<(), String> {
     match node {
         Node::Scalar(_) => Ok(()),
-        Node::Sequence(items) => items.iter_mut().try_for_each(|item| in_node(item, image, pattern)),
-        Node::Mapping(mapping) => in_mapping(mapping, image, pattern),
+        Node::Sequence(items) => items.iter_mut().try_for_each(|item| in_node(item, step)),
+        Node::Mapping(mapping) => in_mapping(mapping, step),
     }
 }
 
-fn update(node: &mut Node, image: &Image, pattern: &Regex) -> std::result::Result<(), String> {
+fn update(node: &mut Node, step: &Step<'_>) -> std::result::Result<(), String> {
     let text = match node {
         Node::Scalar(scalar) => scalar.text.clone(),
         _ => return Err("an image is not a plain value".into()),
     };
-    if !pattern.is_match(&text) {
+    if !step.pattern.is_match(&text) {
         return Ok(());
     }
-    set_scalar(node, Scalar::new(&changed(&text, image), Tag::Unset))
+    let new = changed(&text, step.image);
+    step.budget.write(new.len())?;
+    set_scalar(node, Scalar::new(&new, Tag::Unset))
 }
 
 /// The image as the settings want it.

@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use super::budget::{Budget, check_depth, measure_json};
+
 /// More operations than this are refused.
 const MOST_OPERATIONS: usize = 10_000;
-/// A document may not grow by copies beyond this many bytes.
-const MOST_COPIED_BYTES: usize = 16 << 20;
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +47,9 @@ pub(super) fn parse(value: &Value) -> Result<Vec<Operation>, String> {
 /// Applies the operations in order.
 ///
 /// Errors with the first that does not apply.
-pub(super) fn apply(document: &mut Value, operations: &[Operation]) -> Result<(), String> {
-    let mut copied = 0;
+pub(super) fn apply(document: &mut Value, operations: &[Operation], budget: &Budget) -> Result<(), String> {
     for (number, operation) in operations.iter().enumerate() {
-        run(document, operation, &mut copied).map_err(|error| {
+        run(document, operation, budget).map_err(|error| {
             let path = operation.path.as_deref().unwrap_or_default();
             format!("operation {} ({} {path:?}): {error}", number + 1, operation.op)
         })?;
@@ -58,31 +57,45 @@ pub(super) fn apply(document: &mut Value, operations: &[Operation]) -> Result<()
     Ok(())
 }
 
-fn run(document: &mut Value, operation: &Operation, copied: &mut usize) -> Result<(), String> {
+fn run(document: &mut Value, operation: &Operation, budget: &Budget) -> Result<(), String> {
     let path = || operation.path.as_deref().ok_or_else(|| "it has no path".to_owned());
     let from = || operation.from.as_deref().ok_or_else(|| "it has no from".to_owned());
     let value = || operation.value.clone().unwrap_or(Value::Null);
     match operation.op.as_str() {
-        "add" => add(document, path()?, value()),
+        "add" => {
+            let (path, value) = (path()?, value());
+            fits(path, &value, budget)?;
+            add(document, path, value)
+        }
         "remove" => remove(document, path()?).map(drop),
-        "replace" => replace(document, path()?, value()),
+        "replace" => {
+            let (path, value) = (path()?, value());
+            fits(path, &value, budget)?;
+            replace(document, path, value)
+        }
         "move" => {
             let (from, path) = (from()?, path()?);
             let moved = remove(document, from)?;
+            fits(path, &moved, budget)?;
             add(document, path, moved)
         }
         "copy" => {
             let (parent, key) = parent_of(document, from()?)?;
             let found = get(parent, &key)?.cloned().unwrap_or(Value::Null);
-            *copied += found.to_string().len();
-            if *copied > MOST_COPIED_BYTES {
-                return Err("the document grows too large".into());
-            }
-            add(document, path()?, found)
+            let path = path()?;
+            fits(path, &found, budget)?;
+            add(document, path, found)
         }
         "test" => test(document, path()?, &value()),
         _ => Err("it must be add, remove, replace, move, copy or test".into()),
     }
+}
+
+/// Counts a value that is written; refuses one that would lie too deep.
+fn fits(path: &str, value: &Value, budget: &Budget) -> Result<(), String> {
+    let (bytes, depth) = measure_json(value);
+    check_depth(path.matches('/').count(), depth)?;
+    budget.write(bytes + path.len())
 }
 
 /// The container that holds the last part of a path, and that part.
@@ -213,7 +226,7 @@ mod tests {
     use serde_json::json;
 
     fn patched(mut document: Value, patch: Value) -> Result<Value, String> {
-        apply(&mut document, &parse(&patch)?)?;
+        apply(&mut document, &parse(&patch)?, &Budget::new(super::super::Limits::default()))?;
         Ok(document)
     }
 

@@ -4,19 +4,13 @@
 //! Flux does); nothing lies outside the tree. A directory may not contain a kustomization that is being built, or a
 //! build would never end. Source: kustomize api/internal/loader/fileloader.go.
 
-use std::cell::Cell;
-
 use crate::base::FileTree;
 
+use super::budget::Budget;
 use super::error::{BuildError, ErrorKind, Result};
 use super::file::FILE_NAMES;
+use super::remote::{RemoteAddress, shown};
 use super::{Answer, Answers, Options};
-
-/// What a build may use up, counted over all its directories.
-#[derive(Default)]
-pub(super) struct Used {
-    files: Cell<usize>,
-}
 
 /// One directory on the way from the top.
 pub(super) struct Loader<'a> {
@@ -25,7 +19,7 @@ pub(super) struct Loader<'a> {
     parent: Option<&'a Loader<'a>>,
     options: &'a Options,
     answers: &'a Answers,
-    used: &'a Used,
+    budget: &'a Budget,
     /// The address, when this directory was fetched.
     remote: Option<String>,
     depth: usize,
@@ -44,12 +38,12 @@ impl<'a> Loader<'a> {
         directory: &str,
         options: &'a Options,
         answers: &'a Answers,
-        used: &'a Used,
+        budget: &'a Budget,
     ) -> Result<Self> {
         let root = FileTree::resolve("", directory)
             .filter(|root| tree.is_dir(root))
             .ok_or_else(|| BuildError::new(ErrorKind::Missing, format!("there is no directory {directory:?}")))?;
-        Ok(Loader { tree, root, parent: None, options, answers, used, remote: None, depth: 0 })
+        Ok(Loader { tree, root, parent: None, options, answers, budget, remote: None, depth: 0 })
     }
 
     /// The directory from the root of its tree; empty at the root.
@@ -61,7 +55,7 @@ impl<'a> Loader<'a> {
     pub(super) fn shown(&self, path: &str) -> String {
         let path = FileTree::resolve(&self.root, path).unwrap_or_else(|| path.to_owned());
         match self.remote_root() {
-            Some(remote) => format!("{remote}//{path}"),
+            Some(remote) => format!("{}//{path}", shown(remote)),
             None => path,
         }
     }
@@ -70,24 +64,17 @@ impl<'a> Loader<'a> {
         self.remote.as_deref().or_else(|| self.parent.filter(|p| std::ptr::eq(p.tree, self.tree))?.remote_root())
     }
 
-    fn spend(&self) -> Result<()> {
-        self.used.files.set(self.used.files.get() + 1);
-        if self.used.files.get() > self.options.limits.files {
-            let message = format!("the build reads more than {} files", self.options.limits.files);
-            return Err(BuildError::new(ErrorKind::Limit, message).hint("look for a base that is included many times"));
-        }
-        Ok(())
-    }
-
     /// Reads the one kustomization file of this directory: its name and content.
     pub(super) fn kustomization(&self) -> Result<(&'static str, &'a [u8])> {
-        self.spend()?;
         let mut found = FILE_NAMES.iter().filter_map(|name| {
             let path = FileTree::resolve(&self.root, name)?;
             self.tree.get(&path).map(|file| (*name, &*file.bytes))
         });
         match (found.next(), found.next()) {
-            (Some(file), None) => Ok(file),
+            (Some((name, bytes)), None) => {
+                self.budget.file(bytes.len())?;
+                Ok((name, bytes))
+            }
             (None, _) => Err(BuildError::new(ErrorKind::Missing, "there is no kustomization.yaml in this directory")
                 .in_file(&self.shown("."))
                 .hint("add one, or name files instead of the directory")),
@@ -101,12 +88,14 @@ impl<'a> Loader<'a> {
 
     /// Reads a file that the kustomization names.
     pub(super) fn file(&self, path: &str) -> Result<&'a [u8]> {
-        self.spend()?;
         if is_url(path) {
             return match self.answers.get(path) {
-                Some(Answer::File(bytes)) => Ok(bytes),
+                Some(Answer::File(bytes)) => {
+                    self.budget.file(bytes.len())?;
+                    Ok(bytes)
+                }
                 Some(Answer::Directory { .. }) => {
-                    Err(BuildError::new(ErrorKind::Missing, format!("{path} is a repository and not a file")))
+                    Err(BuildError::new(ErrorKind::Missing, format!("{} is a repository and not a file", shown(path))))
                 }
                 None => Err(self.ask(path)),
             };
@@ -119,6 +108,7 @@ impl<'a> Loader<'a> {
         if !beneath && (!self.options.files_anywhere || self.remote_root().is_some()) {
             return Err(self.outside(path));
         }
+        self.budget.file(file.bytes.len())?;
         Ok(&file.bytes)
     }
 
@@ -132,7 +122,7 @@ impl<'a> Loader<'a> {
 
     fn ask(&self, url: &str) -> BuildError {
         if !self.options.allow_remote {
-            let message = format!("{url} is remote, and remote bases are not allowed here");
+            let message = format!("{} is remote, and remote bases are not allowed here", shown(url));
             return BuildError::new(ErrorKind::Forbidden, message).hint("copy it into the repository");
         }
         BuildError::new(ErrorKind::Remote, url)
@@ -147,7 +137,7 @@ impl<'a> Loader<'a> {
         }
         match self.answers.get(path) {
             Some(Answer::File(bytes)) => {
-                self.spend()?;
+                self.budget.file(bytes.len())?;
                 Ok(Found::File { path: path.to_owned(), bytes })
             }
             _ => self.directory(path).map(Found::Directory),
@@ -166,7 +156,7 @@ impl<'a> Loader<'a> {
             parent: Some(self),
             options: self.options,
             answers: self.answers,
-            used: self.used,
+            budget: self.budget,
             remote,
             depth: self.depth + 1,
         };
@@ -175,13 +165,14 @@ impl<'a> Loader<'a> {
                 self.check_cycle(&root)?;
                 Ok(child(self.tree, root, None))
             }
-            _ if is_remote(path) => match self.answers.get(path) {
+            _ if is_url(path) || RemoteAddress::parse(path).is_some() => match self.answers.get(path) {
                 Some(Answer::Directory { tree, directory }) => {
                     self.check_remote_cycle(path)?;
-                    Ok(child(tree, directory.clone(), Some(path.to_owned())))
+                    let root = FileTree::resolve("", directory).ok_or_else(|| self.outside(directory))?;
+                    Ok(child(tree, root, Some(path.to_owned())))
                 }
                 Some(Answer::File(_)) => {
-                    Err(BuildError::new(ErrorKind::Missing, format!("{path} is a file and not a directory")))
+                    Err(BuildError::new(ErrorKind::Missing, format!("{} is a file and not a directory", shown(path))))
                 }
                 None => Err(self.ask(path)),
             },
@@ -213,7 +204,7 @@ impl<'a> Loader<'a> {
         let mut visited = Some(self);
         while let Some(loader) = visited {
             if loader.remote.as_deref().is_some_and(|remote| remote.starts_with(url)) {
-                return Err(BuildError::new(ErrorKind::Cycle, format!("{url} includes itself")));
+                return Err(BuildError::new(ErrorKind::Cycle, format!("{} includes itself", shown(url))));
             }
             visited = loader.parent;
         }
@@ -223,18 +214,4 @@ impl<'a> Loader<'a> {
 
 fn is_url(path: &str) -> bool {
     path.starts_with("http://") || path.starts_with("https://")
-}
-
-/// Whether a path can only mean something in another repository or on a server.
-///
-/// Source: the forms of kustomize api/internal/git/repospec.go.
-fn is_remote(path: &str) -> bool {
-    let schemes = ["http://", "https://", "ssh://", "git::", "git@", "file://"];
-    schemes.iter().any(|scheme| path.starts_with(scheme))
-        || path.split_once(':').is_some_and(|(host, rest)| host.contains('@') && !rest.is_empty())
-        || path.starts_with("github.com/")
-        || path.starts_with("github.com:")
-        || path.contains(".git?")
-        || path.contains(".git/")
-        || path.contains("/_git/")
 }

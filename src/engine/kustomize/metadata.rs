@@ -5,6 +5,7 @@
 
 use crate::base::FileTree;
 
+use super::remote::RemoteAddress;
 use super::resource::Resource;
 use super::set::Set;
 
@@ -48,8 +49,18 @@ pub(super) struct Track {
 
 impl Track {
     /// The place of something that this place names.
+    ///
+    /// A repository of which the root is meant is called `notCloned`, as in kustomize.
     pub(super) fn append(&self, path: &str) -> Track {
-        Track { path: join(&self.path, path), ..self.clone() }
+        match RemoteAddress::parse(path) {
+            Some(address) => Track {
+                path: if address.directory.is_empty() { "notCloned".to_owned() } else { join("", &address.directory) },
+                repository: address.repository,
+                reference: address.reference,
+                ..self.clone()
+            },
+            None => Track { path: join(&self.path, path), ..self.clone() },
+        }
     }
 
     /// The place of a generator or transformer in a kustomization file.

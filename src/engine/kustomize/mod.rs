@@ -8,6 +8,7 @@
 //! Start with `accumulate.rs`, which has the order of everything; `transform.rs` lists the transformers.
 
 mod accumulate;
+mod budget;
 mod crds;
 mod cursor;
 mod entries;
@@ -28,6 +29,7 @@ mod patch;
 mod path;
 mod plugin;
 mod read;
+mod remote;
 mod replacement;
 mod resource;
 mod schema;
@@ -51,6 +53,7 @@ use crate::base::FileTree;
 use crate::base::yaml::{self, Dialect};
 
 use accumulate::{Accumulated, Directory};
+use budget::Budget;
 use entries::Sort;
 use schema::Schema;
 use set::Set;
@@ -58,6 +61,7 @@ use spec::SharedConfig;
 
 pub use error::{BuildError, ErrorKind, Place};
 pub use flux::{Overlay, OverlayImage, OverlayPatch, OverlayTarget, flux_options, generate_kustomization, prepare};
+pub use remote::RemoteAddress;
 
 /// How a build behaves.
 #[derive(Clone, Debug, Default)]
@@ -91,11 +95,13 @@ pub struct Limits {
     /// Files read, counting repetitions.
     pub files: usize,
     pub resources: usize,
+    /// Bytes written and objects looked at.
+    pub work: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { depth: 64, files: 10_000, resources: 50_000 }
+        Limits { depth: 64, files: 10_000, resources: 50_000, work: 256 << 20 }
     }
 }
 
@@ -177,7 +183,7 @@ pub fn build(tree: &FileTree, directory: &str, options: &Options, answers: &Answ
         schema: RefCell::new(Rc::new(Schema::default())),
         custom_schema: Cell::new(false),
         links: Cell::new(0),
-        resources: Cell::new(0),
+        budget: Budget::new(options.limits),
         warnings: RefCell::new(Vec::new()),
     };
     match build.run(tree, directory, answers) {
@@ -194,14 +200,13 @@ struct Build<'a> {
     schema: RefCell<Rc<Schema>>,
     custom_schema: Cell<bool>,
     links: Cell<u32>,
-    resources: Cell<usize>,
+    budget: Budget,
     warnings: RefCell<Vec<String>>,
 }
 
 impl Build<'_> {
     fn run(&self, tree: &FileTree, directory: &str, answers: &Answers) -> Result<Vec<Manifest>, BuildError> {
-        let used = load::Used::default();
-        let loader = load::Loader::top(tree, directory, self.options, answers, &used)?;
+        let loader = load::Loader::top(tree, directory, self.options, answers, &self.budget)?;
         let mut top = Directory::open(&loader, None, self)?;
         let options = top.file.build_metadata.clone();
         if !options.is_empty() {
@@ -210,7 +215,7 @@ impl Build<'_> {
         let Accumulated { mut set, config, vars } = top.accumulate(Accumulated::empty(self), self)?;
         transform::hashes(&mut set, self)?;
         names::fix(&mut set, &config.config, self)?;
-        vars::resolve(&mut set, &vars, &config.config.var_reference)?;
+        vars::resolve(&mut set, &vars, &config.config.var_reference, self)?;
         drop_local(&mut set);
         match (&top.file.sort, self.options.reorder) {
             (Some(sort), _) => order::sort(&mut set, sort),
@@ -248,15 +253,6 @@ impl Build<'_> {
     fn next_link(&self) -> u32 {
         self.links.set(self.links.get() + 1);
         self.links.get()
-    }
-
-    fn count_resource(&self) -> Result<(), BuildError> {
-        self.resources.set(self.resources.get() + 1);
-        if self.resources.get() > self.options.limits.resources {
-            let message = format!("the build has more than {} objects", self.options.limits.resources);
-            return Err(BuildError::new(ErrorKind::Limit, message));
-        }
-        Ok(())
     }
 
     fn warn(&self, file: &str, deprecated: &[&str]) {

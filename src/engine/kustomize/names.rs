@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use crate::base::yaml::{Mapping, Node, Scalar, Tag};
 
 use super::Build;
+use super::budget::Budget;
 use super::error::Result;
 use super::resource::{CLUSTER, Former, Resource, overwrite, set_field, text_of};
 use super::set::Set;
@@ -73,7 +74,7 @@ pub(super) fn fix(set: &mut Set, config: &Config, build: &Build<'_>) -> Result<(
                 }
                 let referrer = referrer.get_or_insert_with(|| Referrer::of(resource, &schema));
                 let anywhere = FieldSpec { gvk: Gvk::default(), ..(*spec).clone() };
-                let seek = Seek { candidates: &candidates, referrer, target, path: &spec.path };
+                let seek = Seek { candidates: &candidates, referrer, target, path: &spec.path, budget: &build.budget };
                 visit(resource, &anywhere, Make::Nothing, &mut |node| seek.field(node))?;
             }
         }
@@ -149,6 +150,7 @@ struct Seek<'a> {
     referrer: &'a Referrer,
     target: &'a Gvk,
     path: &'a str,
+    budget: &'a Budget,
 }
 
 impl Seek<'_> {
@@ -200,6 +202,7 @@ impl Seek<'_> {
     fn select(&self, name: &str, in_mapping: Option<Option<&str>>) -> std::result::Result<Option<&Candidate>, String> {
         let all = &self.candidates.all;
         let Some(places) = self.candidates.by_name.get(name) else { return Ok(None) };
+        self.budget.write(name.len() + 16 * places.len())?;
         let by_original = in_mapping.flatten().map(|namespace| {
             let places = self.candidates.by_original_namespace.get(namespace);
             namespace != CLUSTER && places.into_iter().flatten().any(|&at| self.sees(&all[at]))

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::base::yaml::{self, Dialect, Mapping, Node, Scalar, Style, Tag, format_float};
 
 use super::Build;
+use super::budget::measure_mapping;
 use super::entries::Patch;
 use super::error::{BuildError, ErrorKind, Result};
 use super::json_patch::{self, Operation};
@@ -139,6 +140,7 @@ pub(super) fn apply(set: &mut Set, step: &PatchStep, build: &Build<'_>) -> Resul
             for patch in patches {
                 let at = find(set, patch, build).map_err(fail)?;
                 let schema = build.schema();
+                build.budget.step(measure_mapping(&patch.node)).map_err(fail)?;
                 merge_one(&mut set.items_mut()[at], patch, &schema).map_err(fail)?;
             }
             Ok(())
@@ -158,6 +160,7 @@ pub(super) fn merge_by_id(set: &mut Set, patches: &[Resource], build: &Build<'_>
 
 /// The one object that a patch without target is for.
 fn find(set: &Set, patch: &Resource, build: &Build<'_>) -> Result<usize> {
+    build.budget.look(set.len())?;
     let schema = build.schema();
     let id = patch.original_id(&schema);
     let fail = |kind, message: &str| BuildError::new(kind, message).of(&id);
@@ -192,7 +195,9 @@ fn merge_into(set: &mut Set, selected: &[usize], patch: &Resource, build: &Build
         let pairs = patch.texts(field).into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         copy.set_texts(field, pairs);
     }
+    let bytes = measure_mapping(&copy.node);
     for &at in selected {
+        build.budget.step(bytes)?;
         let target = &mut set.items_mut()[at];
         let api_version = target.api_version().to_owned();
         if !api_version.is_empty() {
@@ -281,7 +286,7 @@ pub(super) fn apply_json(set: &mut Set, step: &PatchStep, remember: bool, build:
             resource.remember_id(&schema);
         }
         let mut value = Node::Mapping(std::mem::take(&mut resource.node)).to_value().map_err(wrong)?;
-        json_patch::apply(&mut value, operations).map_err(wrong)?;
+        json_patch::apply(&mut value, operations, &build.budget).map_err(wrong)?;
         resource.node = match node_of_json(&value) {
             Node::Mapping(mapping) => mapping,
             _ => Mapping::default(),

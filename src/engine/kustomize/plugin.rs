@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::base::yaml::{Mapping, Node};
+
 use super::Build;
 use super::cursor::Cursor;
 use super::entries::{GeneratorArgs, Image, Patch, ReplacementEntry, Replica};
@@ -39,7 +41,7 @@ fn config(resource: &Resource) -> Result<Value> {
                 .hint("use a built-in transformer, or generate the files beforehand"),
         ));
     }
-    let node = crate::base::yaml::Node::Mapping(resource.node.clone());
+    let node = Node::Mapping(resource.node.clone());
     node.to_value().map_err(|message| place(BuildError::new(ErrorKind::Malformed, message)))
 }
 
@@ -59,6 +61,7 @@ pub(super) fn run_generator(resource: &Resource, loader: &Loader<'_>) -> Result<
     let secret = match resource.kind() {
         "ConfigMapGenerator" => false,
         "SecretGenerator" => true,
+        "IAMPolicyGenerator" => return cloud_account(&cursor).map_err(|error| in_origin(resource, error)),
         kind => {
             let error = BuildError::new(ErrorKind::Forbidden, format!("{kind} is no generator that weir has"));
             return Err(in_origin(resource, error.hint("use ConfigMapGenerator or SecretGenerator")));
@@ -75,6 +78,27 @@ pub(super) fn run_generator(resource: &Resource, loader: &Loader<'_>) -> Result<
         generate(&args, None, secret, loader)
     };
     make().map_err(|error| in_origin(resource, error))
+}
+
+/// Makes the service account that stands for one of a cloud.
+fn cloud_account(cursor: &Cursor<'_>) -> Result<Resource> {
+    let cloud = cursor.get("cloud")?;
+    if cloud.text()? != "gke" {
+        return Err(cloud.fail("the only cloud is gke"));
+    }
+    let (service, account) = (cursor.get("kubernetesService")?, cursor.get("serviceAccount")?);
+    let (name, project) = (account.get("name")?.text()?, account.get("projectId")?.text()?);
+    let mut node = Mapping::default();
+    node.insert("apiVersion", Node::text("v1"));
+    node.insert("kind", Node::text("ServiceAccount"));
+    let mut made = Resource::new(node);
+    made.set_name(&service.get("name")?.text()?);
+    let namespace = service.get("namespace")?.text()?;
+    if !namespace.is_empty() {
+        made.set_namespace(&namespace);
+    }
+    made.set_annotation("iam.gke.io/gcp-service-account", &format!("{name}@{project}.iam.gserviceaccount.com"));
+    Ok(made)
 }
 
 /// Makes the transformer of a transformer object.

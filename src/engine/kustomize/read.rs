@@ -48,7 +48,7 @@ pub(super) fn read_resources(text: &[u8], file: &str, build: &Build<'_>) -> Resu
                 inner.extend(items.into_iter().map(|item| (item, origin.clone())));
                 continue;
             }
-            build.count_resource()?;
+            build.budget.resource()?;
             let mut resource = Resource::new(mapping);
             resource.needs_hash =
                 resource.text("annotations", &format!("{INTERNAL}needsHashSuffix")) == Some("enabled");

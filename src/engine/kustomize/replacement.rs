@@ -4,6 +4,8 @@
 
 use crate::base::yaml::{self, Node, Scalar, Tag};
 
+use super::Build;
+use super::budget::{Budget, check_depth, measure};
 use super::cursor::Cursor;
 use super::error::{BuildError, ErrorKind, Result};
 use super::generate::write_go_value;
@@ -126,16 +128,18 @@ fn fail(kind: ErrorKind, message: impl Into<String>) -> BuildError {
 }
 
 /// Copies the value of each replacement to its targets.
-pub(super) fn apply(set: &mut Set, replacements: &[Replacement]) -> Result<()> {
+pub(super) fn apply(set: &mut Set, replacements: &[Replacement], build: &Build<'_>) -> Result<()> {
     for replacement in replacements {
         let (Some(targets), true) =
             (&replacement.targets, replacement.source.is_some() || replacement.source_value.is_some())
         else {
             return Err(fail(ErrorKind::Field, "a replacement needs a source and at least one target"));
         };
+        build.budget.look(set.len())?;
         let value = value(set, replacement)?;
         for target in targets {
-            put_all(set, target, &value)?;
+            build.budget.look(set.len())?;
+            put_all(set, target, &value, &build.budget)?;
         }
     }
     Ok(())
@@ -196,7 +200,7 @@ fn unlinked(node: &Node) -> Node {
     }
 }
 
-fn put_all(set: &mut Set, target: &Target, value: &Node) -> Result<()> {
+fn put_all(set: &mut Set, target: &Target, value: &Node, budget: &Budget) -> Result<()> {
     let select = target.select.as_ref().ok_or_else(|| fail(ErrorKind::Field, "a target needs select"))?;
     let compiled = select.compile().map_err(|error| error.in_field("replacements"))?;
     let reject = target.reject.iter().map(|reject| Ok((reject, reject.compile()?))).collect::<Result<Vec<_>>>()?;
@@ -213,7 +217,7 @@ fn put_all(set: &mut Set, target: &Target, value: &Node) -> Result<()> {
             continue;
         }
         for field_path in &target.field_paths {
-            put(resource, field_path, value, &target.options).map_err(|message| {
+            put(resource, field_path, value, &target.options, budget).map_err(|message| {
                 fail(ErrorKind::Change, format!("{field_path}: {message}")).of(format!(
                     "{}/{}",
                     resource.kind(),
@@ -241,14 +245,21 @@ fn put(
     field_path: &str,
     value: &Node,
     options: &FieldOptions,
+    budget: &Budget,
 ) -> std::result::Result<(), String> {
     let parts = split_smart(field_path);
+    let (bytes, depth) = measure(value);
+    check_depth(parts.len(), depth)?;
     let create = options.create.then(|| Shape::of(value));
     let mut root = Node::Mapping(std::mem::take(&mut resource.node));
-    let done = put_in_text(&mut root, &parts, value, create).unwrap_or(false);
+    let done = put_in_text(&mut root, &parts, value, create, budget).unwrap_or(false);
     let result = match done {
         true => Ok(1),
-        false => path::change(&mut root, &parts, create, &mut |field| set_field(field, value, options)),
+        false => path::change(&mut root, &parts, create, &mut |field| {
+            let old = field.as_scalar().map_or(0, |old| if options.delimiter.is_empty() { 0 } else { old.text.len() });
+            budget.write(bytes + old)?;
+            set_field(field, value, options)
+        }),
     };
     if let Node::Mapping(mapping) = root {
         resource.node = mapping;
@@ -290,15 +301,23 @@ fn set_field(field: &mut Node, value: &Node, options: &FieldOptions) -> std::res
 /// Replaces within text that is itself a document, when the path goes on behind a plain value.
 ///
 /// Source: replacement.go, setValueInStructuredData. `None` when there is no such text.
-fn put_in_text(root: &mut Node, parts: &[String], value: &Node, create: Option<Shape>) -> Option<bool> {
+fn put_in_text(
+    root: &mut Node,
+    parts: &[String],
+    value: &Node,
+    create: Option<Shape>,
+    budget: &Budget,
+) -> Option<bool> {
     let Node::Mapping(mapping) = &*root else { return None };
     let split = (1..parts.len()).find(|&at| {
         matches!(path::read(mapping, &parts[..at]), Ok(Some(Node::Scalar(scalar))) if path::parse_text(&scalar.text).is_some() || scalar.text.is_empty())
     })?;
     let Ok(Some(Node::Scalar(scalar))) = path::read(mapping, &parts[..split]) else { return None };
     let original = scalar.text.to_string();
+    budget.write(original.len()).ok()?;
     let mut document = path::parse_text(&original)?;
     let changed = path::change(&mut document, &parts[split..], create, &mut |field| {
+        budget.write(measure(value).0)?;
         match (field, value) {
             (Node::Scalar(old), Node::Scalar(new)) => old.text.clone_from(&new.text),
             (Node::Scalar(old), _) => old.text = "".into(),

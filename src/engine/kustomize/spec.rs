@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use super::budget::check_depth;
 use super::cursor::Cursor;
 use super::error::{BuildError, ErrorKind, Result};
 
@@ -56,7 +57,9 @@ impl FieldSpec {
 
     pub(super) fn read(cursor: &Cursor<'_>) -> Result<Self> {
         cursor.allow(&["group", "version", "kind", "path", "create"])?;
-        Ok(FieldSpec::new(Gvk::read(cursor)?, &cursor.get("path")?.text()?, cursor.get("create")?.flag()?))
+        let made = FieldSpec::new(Gvk::read(cursor)?, &cursor.get("path")?.text()?, cursor.get("create")?.flag()?);
+        check_depth(made.parts.len(), 1).map_err(|message| cursor.fail(message))?;
+        Ok(made)
     }
 }
 

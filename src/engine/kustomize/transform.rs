@@ -76,6 +76,7 @@ impl Transformer {
 
     /// Changes the objects.
     pub(super) fn apply(&self, set: &mut Set, build: &Build<'_>) -> Result<()> {
+        build.budget.look(set.len())?;
         match self {
             Transformer::PatchStrategicMerge(patches) => patch::merge_by_id(set, patches, build),
             Transformer::Patch(step) => patch::apply(set, step, build),
@@ -87,8 +88,8 @@ impl Transformer {
             }
             Transformer::PatchJson6902(step) => patch::apply_json(set, step, false, build),
             Transformer::Replicas(replica, fields) => replicas(set, replica, fields),
-            Transformer::Images(image, fields) => images::apply(set, image, fields),
-            Transformer::Replacements(list) => replacement::apply(set, list),
+            Transformer::Images(image, fields) => images::apply(set, image, fields, build),
+            Transformer::Replacements(list) => replacement::apply(set, list, build),
             Transformer::Hash => hashes(set, build),
             Transformer::ValueAdd(step) => step.apply(set, build),
         }
@@ -114,19 +115,25 @@ fn namespace(set: &mut Set, step: &NamespaceStep, build: &Build<'_>) -> Result<(
     for resource in set.items_mut() {
         let scoped = resource.is_cluster_scoped(&schema);
         resource.remember_id(&schema);
-        set_namespace(resource, step, scoped)?;
+        set_namespace(resource, step, scoped, build)?;
         resource.settle_links();
     }
     set.check_ids(&schema, "the namespace")
 }
 
 /// Sets the namespace in one object, wherever it belongs.
-pub(super) fn set_namespace(resource: &mut Resource, step: &NamespaceStep, cluster_scoped: bool) -> Result<()> {
+pub(super) fn set_namespace(
+    resource: &mut Resource,
+    step: &NamespaceStep,
+    cluster_scoped: bool,
+    build: &Build<'_>,
+) -> Result<()> {
     let mut set = |node: &mut Node| {
         let filled = node.as_text().is_some_and(|text| !text.is_empty());
         if step.unset_only && filled {
             return Ok(());
         }
+        build.budget.write(step.namespace.len())?;
         set_scalar(node, Scalar::new(&step.namespace, Tag::Str))
     };
     if !cluster_scoped {
@@ -200,6 +207,7 @@ fn affix(set: &mut Set, text: &str, fields: &[FieldSpec], is_prefix: bool, build
             visit(resource, spec, Make::Scalar(Tag::Str), &mut |node| {
                 let old = node.as_scalar().map_or("", |scalar| &scalar.text);
                 let new = if is_prefix { format!("{text}{old}") } else { format!("{old}{text}") };
+                build.budget.write(new.len())?;
                 set_scalar(node, Scalar::new(&new, Tag::Unset))
             })?;
         }
@@ -223,6 +231,7 @@ pub(super) fn texts(
             let mut added = 0;
             for spec in fields {
                 visit(resource, spec, Make::Mapping, &mut |node| {
+                    build.budget.write(key.len() + value.len())?;
                     added += usize::from(set_entry(node, key, value, link)?);
                     Ok(())
                 })?;

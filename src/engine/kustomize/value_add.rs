@@ -5,9 +5,10 @@
 use crate::base::yaml::{Mapping, Node, Scalar, Tag};
 
 use super::Build;
+use super::budget::check_depth;
 use super::cursor::Cursor;
 use super::error::{BuildError, ErrorKind, Result};
-use super::resource::overwrite;
+use super::resource::{Resource, overwrite};
 use super::select::Selector;
 use super::set::Set;
 use super::spec::split_path;
@@ -44,6 +45,7 @@ impl ValueAdd {
         let schema = build.schema();
         for target in &self.targets {
             let selector = target.selector.as_ref().map(Selector::compile).transpose()?;
+            build.budget.look(set.len())?;
             for resource in set.items_mut() {
                 if selector.as_ref().is_some_and(|selector| !selector.matches(resource, &schema)) {
                     continue;
@@ -51,11 +53,16 @@ impl ValueAdd {
                 if target.field_path == "metadata/namespace" {
                     let step = NamespaceStep { namespace: self.value.clone(), ..NamespaceStep::default() };
                     let scoped = resource.is_cluster_scoped(&schema);
-                    set_namespace(resource, &step, scoped)?;
+                    set_namespace(resource, &step, scoped, build)?;
                     continue;
                 }
                 let parts = split_path(&target.field_path, '/');
-                self.put(&mut resource.node, &parts, target.position).map_err(|message| {
+                let put = |resource: &mut Resource| {
+                    check_depth(parts.len(), 0)?;
+                    build.budget.write(self.value.len())?;
+                    self.put(&mut resource.node, &parts, target.position)
+                };
+                put(resource).map_err(|message| {
                     BuildError::new(ErrorKind::Change, message).in_field(target.field_path.clone()).of(resource.name())
                 })?;
                 resource.settle_links();

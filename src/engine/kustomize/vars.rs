@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::base::yaml::{Node, Scalar, Style, Tag};
 
 use super::Build;
+use super::budget::Budget;
 use super::entries::Var;
 use super::error::{BuildError, ErrorKind, Result};
 use super::path::{Step, lookup, split_smart};
@@ -25,6 +26,7 @@ pub(super) type Vars = BTreeMap<String, Var>;
 pub(super) fn declare(vars: &mut Vars, new: &[Var], set: &mut Set, build: &Build<'_>) -> Result<()> {
     let schema = build.schema();
     for var in new {
+        build.budget.look(set.len())?;
         let fits = |kind: &str, name: &str, namespace: &str| {
             let wanted = match var.target_namespace.as_str() {
                 "" => return kind == var.target.kind && name == var.target_name,
@@ -73,17 +75,18 @@ pub(super) fn merge<'v>(vars: &mut Vars, new: impl IntoIterator<Item = &'v Var>)
 /// Replaces the variables in all objects.
 ///
 /// Errors when a variable has no object or no value.
-pub(super) fn resolve(set: &mut Set, vars: &Vars, fields: &[FieldSpec]) -> Result<()> {
+pub(super) fn resolve(set: &mut Set, vars: &Vars, fields: &[FieldSpec], build: &Build<'_>) -> Result<()> {
     if vars.is_empty() {
         return Ok(());
     }
     let mut values: BTreeMap<&str, Value> = BTreeMap::new();
     for var in vars.values() {
+        build.budget.look(set.len())?;
         values.insert(&var.name, value(set, var)?);
     }
     for resource in set.items_mut() {
         for spec in fields {
-            visit(resource, spec, Make::Nothing, &mut |node| in_field(node, &values))?;
+            visit(resource, spec, Make::Nothing, &mut |node| in_field(node, &values, &build.budget))?;
         }
         resource.settle_links();
     }
@@ -140,17 +143,17 @@ fn is_text(node: &Node) -> bool {
     matches!(node, Node::Scalar(Scalar { tag: Tag::Str | Tag::Unset, .. }))
 }
 
-fn in_field(node: &mut Node, values: &BTreeMap<&str, Value>) -> std::result::Result<(), String> {
+fn in_field(node: &mut Node, values: &BTreeMap<&str, Value>, budget: &Budget) -> std::result::Result<(), String> {
     match node {
         Node::Scalar(scalar) => {
             if matches!(scalar.tag, Tag::Str | Tag::Unset) {
-                expand(scalar, values);
+                expand(scalar, values, budget)?;
             }
         }
         Node::Mapping(mapping) => {
             for (_, value) in &mut mapping.0 {
                 if let Node::Scalar(scalar @ Scalar { tag: Tag::Str | Tag::Unset, .. }) = value {
-                    expand(scalar, values);
+                    expand(scalar, values, budget)?;
                 }
             }
         }
@@ -160,7 +163,7 @@ fn in_field(node: &mut Node, values: &BTreeMap<&str, Value>) -> std::result::Res
                     return Err("a variable may stand in a list of texts, and an element is no text".into());
                 }
                 if let Node::Scalar(scalar) = item {
-                    expand(scalar, values);
+                    expand(scalar, values, budget)?;
                 }
             }
         }
@@ -169,15 +172,16 @@ fn in_field(node: &mut Node, values: &BTreeMap<&str, Value>) -> std::result::Res
 }
 
 /// Replaces `$(NAME)` in a text; `$$` is a dollar sign, and what is unknown stays.
-fn expand(scalar: &mut Scalar, values: &BTreeMap<&str, Value>) {
+fn expand(scalar: &mut Scalar, values: &BTreeMap<&str, Value>, budget: &Budget) -> std::result::Result<(), String> {
     let text = &scalar.text;
     if let Some(name) = text.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'))
         && !name.contains(')')
         && let Some(Value::Plain(value)) = values.get(name)
     {
         let (text, tag) = typed(value);
+        budget.write(text.len())?;
         *scalar = Scalar { text: text.into(), tag, style: Style::Plain, explicit: false, link: scalar.link };
-        return;
+        return Ok(());
     }
     let mut made = String::with_capacity(text.len());
     let mut rest: &str = text;
@@ -194,7 +198,11 @@ fn expand(scalar: &mut Scalar, values: &BTreeMap<&str, Value>) {
                 Some(end) => {
                     let name = &rest[1..end];
                     match values.get(name) {
-                        Some(Value::Plain(value)) => made.push_str(&shown(value)),
+                        Some(Value::Plain(value)) => {
+                            let value = shown(value);
+                            budget.write(value.len())?;
+                            made.push_str(&value);
+                        }
                         _ => made.push_str(&format!("$({name})")),
                     }
                     rest = &rest[end + 1..];
@@ -209,6 +217,7 @@ fn expand(scalar: &mut Scalar, values: &BTreeMap<&str, Value>) {
     }
     made.push_str(rest);
     *scalar = Scalar { text: made.into(), tag: Tag::Str, style: Style::Plain, explicit: false, link: scalar.link };
+    Ok(())
 }
 
 /// Text and type of a value that takes a whole field.

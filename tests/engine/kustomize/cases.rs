@@ -90,6 +90,18 @@ fn tree(shared: &[(String, String)], case: &Case) -> FileTree {
     shared.iter().map(file).chain(case.files.iter().map(file)).collect()
 }
 
+/// The trees of all cases, each with the directory to build.
+pub fn all_trees() -> Vec<(FileTree, String)> {
+    let mut all = Vec::new();
+    for file in case_files() {
+        let cases = parse(&fs::read_to_string(&file).unwrap());
+        let shared = cases.iter().find(|case| case.name == "shared").map(|case| case.files.clone()).unwrap_or_default();
+        let own = cases.iter().filter(|case| case.name != "shared");
+        all.extend(own.map(|case| (tree(&shared, case), case.directory.clone())));
+    }
+    all
+}
+
 /// What the reference says about a case.
 fn verdict(reference: &Path, tree: &FileTree, directory: &str) -> Result<Vec<Value>, String> {
     let folder = tempfile::tempdir().unwrap();
