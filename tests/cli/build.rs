@@ -31,7 +31,9 @@ fn a_kustomization_is_built_with_its_own_overlay_variables_and_labels() {
     let ran = machine.run(line);
     assert_eq!(ran.stderr, "⚠ --dry-run: the variables of substituteFrom are left out\n");
     let document = ran.good();
-    for line in ["  host: example.com", "  name: prod-settings", "  namespace: web", "kustomize.toolkit.fluxcd.io/name: apps"] {
+    for line in
+        ["  host: example.com", "  name: prod-settings", "  namespace: web", "kustomize.toolkit.fluxcd.io/name: apps"]
+    {
         assert!(document.contains(line), "{line} is not in {document}");
     }
     assert!(!machine.path(".local").exists(), "a dry run needs no cluster");

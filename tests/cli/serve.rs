@@ -98,7 +98,8 @@ fn a_reconcile_ends_when_its_effect_is_known() {
     let source = machine.weir(&["create", "source", "git", "app", &url, "--branch=main", "--interval=1h"]);
     assert!(source.stderr.contains("✔ fetched revision main@sha1:"), "{}", source.stderr);
     source.good();
-    let created = machine.run("create ks app --source=app --path=./deploy --prune --target-namespace=default --interval=1h");
+    let created =
+        machine.run("create ks app --source=app --path=./deploy --prune --target-namespace=default --interval=1h");
     assert!(created.stderr.contains("✔ applied revision main@sha1:"), "{}", created.stderr);
     created.good();
     let version = || machine.run("get cm settings -n default -o yaml").good().contains("version: two");

@@ -45,7 +45,9 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     };
     let references = object.spec.post_build.as_mut().map(|post_build| &mut post_build.substitute_from);
     let references = references.filter(|references| !references.is_empty());
-    if args.dry_run && let Some(references) = references {
+    if args.dry_run
+        && let Some(references) = references
+    {
         cx.output.warning("--dry-run: the variables of substituteFrom are left out");
         references.clear();
     }

@@ -254,7 +254,8 @@ fn the_deepest_values_fit_on_a_stack_and_deeper_ones_are_refused() {
         assert!(apply(None, &deeper, &by("one", "t"), &free).is_err());
         assert_eq!(free.validate(&deeper, None).len(), 1);
     }
-    let schema = (0..250).fold(json!({"type": "string"}), |inner, _| json!({"type": "object", "properties": {"a": inner}}));
+    let schema =
+        (0..250).fold(json!({"type": "string"}), |inner, _| json!({"type": "object", "properties": {"a": inner}}));
     custom(Some(&schema), false).unwrap().validate(&deep(200, false), None);
     let schema = (0..600).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
     assert!(custom(Some(&schema), false).is_err());

@@ -120,10 +120,7 @@ fn fill_in(document: &mut Value, variables: &BTreeMap<String, String>, strict: b
 /// The variables of post-build substitution; `None` when the step does not happen at all.
 ///
 /// Errors when an object that is not optional is missing, or a name is not one.
-pub async fn variables(
-    cluster: &Cluster,
-    object: &Kustomization,
-) -> Result<Option<BTreeMap<String, String>>, String> {
+pub async fn variables(cluster: &Cluster, object: &Kustomization) -> Result<Option<BTreeMap<String, String>>, String> {
     let references = object.spec.post_build.iter().flat_map(|post_build| &post_build.substitute_from);
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let mut found = BTreeMap::new();

@@ -2,9 +2,6 @@
 //!
 //! `WEIR_KUSTOMIZE` names the reference, version 5.8.1. Without it the comparisons say so and pass.
 
-mod addresses;
 mod cases;
 mod compare;
 mod differential;
-mod hostile;
-mod random;
