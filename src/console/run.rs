@@ -4,15 +4,17 @@
 //! something visible changed and 16 ms have passed since the last frame; idle, it sleeps until an age changes.
 //! Start with [`run`]; [`render`] does the same without a terminal.
 
+use std::future::poll_fn;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event, EventStream, MouseEventKind};
 use crossterm::{execute, queue, terminal as crossterm_terminal};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -180,7 +182,7 @@ impl Loop {
         tokio::select! {
             biased;
             event = self.events.next() => match event {
-                Some(Ok(event)) => self.input(event)?,
+                Some(Ok(event)) => self.input(event).await?,
                 Some(Err(e)) => return Err(e),
                 None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
             },
@@ -202,14 +204,16 @@ impl Loop {
     }
 
     /// Takes an event and all that wait behind it, so that held keys cost one frame.
-    fn input(&mut self, first: Event) -> std::io::Result<()> {
+    ///
+    /// The stream keeps the waker of the first look that finds nothing, so that look must be this task's own.
+    async fn input(&mut self, first: Event) -> std::io::Result<()> {
         let mut events = vec![first];
         while events.len() < BATCH {
-            match self.events.next().now_or_never() {
-                Some(Some(Ok(event))) => events.push(event),
-                Some(Some(Err(e))) => return Err(e),
-                Some(None) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                None => break,
+            match poll_fn(|cx| Poll::Ready(self.events.poll_next_unpin(cx))).await {
+                Poll::Ready(Some(Ok(event))) => events.push(event),
+                Poll::Ready(Some(Err(e))) => return Err(e),
+                Poll::Ready(None) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Poll::Pending => break,
             }
         }
         if keys::is_burst(&events) && !self.console.scope().types() {
