@@ -139,6 +139,25 @@ pub fn read(event: KeyEvent) -> Option<Key> {
     Some(key.normal())
 }
 
+/// Leaves out what a terminal answers (to a program before this one, say): read as keys, `ESC ] 11;rgb:…` would command.
+///
+/// An answer opens with ESC and one of `]P_^`, and ends with ESC `\\` or BEL; without an end, all that came with it goes.
+pub fn without_answers(events: Vec<Event>) -> Vec<Event> {
+    let mut in_answer = false;
+    let alone = events.len() == 1;
+    let mut is_typed = |event: &Event| {
+        let Event::Key(key) = event else { return !in_answer };
+        let escaped = key.modifiers.contains(KeyModifiers::ALT);
+        let ends = (escaped && key.code == KeyCode::Char('\\'))
+            || (key.modifiers == KeyModifiers::CONTROL && key.code == KeyCode::Char('g'));
+        let opens = escaped && matches!(key.code, KeyCode::Char(']' | 'P' | 'p' | '_' | '^'));
+        let typed = !(in_answer || opens);
+        in_answer = opens || (in_answer && !ends);
+        typed
+    };
+    if alone { events } else { events.into_iter().filter(|event| is_typed(event)).collect() }
+}
+
 /// So many keys at once in a place where keys are commands were never typed: it is a paste that is not bracketed.
 const BURST: usize = 48;
 /// Whether so many different letters came at once that nobody typed them; a held key repeats one.
@@ -157,6 +176,18 @@ pub fn is_burst(events: &[Event]) -> bool {
 mod tests {
     use super::*;
     use crate::console::actions::ACTIONS;
+
+    #[test]
+    fn answers_of_a_terminal_are_no_keys() {
+        let key = |code, modifiers| Event::Key(KeyEvent::new(code, modifiers));
+        let plain = |text: &str| text.chars().map(|c| key(KeyCode::Char(c), KeyModifiers::NONE)).collect::<Vec<_>>();
+        let escaped = |c| vec![key(KeyCode::Char(c), KeyModifiers::ALT)];
+        let colour = [plain("j"), escaped(']'), plain("11;rgb:0000/0000/0000"), escaped('\\'), plain("k")].concat();
+        assert_eq!(without_answers(colour), plain("jk"));
+        let cut_off = [plain("j"), escaped(']'), plain("11;rgb:")].concat();
+        assert_eq!(without_answers(cut_off), plain("j"));
+        assert_eq!(without_answers(escaped(']')), escaped(']'), "alone, it is a key");
+    }
 
     #[test]
     fn every_keymap_loads_and_reaches_every_action_somewhere() {

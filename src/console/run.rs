@@ -216,6 +216,7 @@ impl Loop {
                 Poll::Pending => break,
             }
         }
+        let events = keys::without_answers(events);
         if keys::is_burst(&events) && !self.console.scope().types() {
             return self.take(Msg::Trouble(Text::new("many keys came at once: taken for a paste, and left out")));
         }
