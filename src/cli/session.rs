@@ -15,7 +15,7 @@ use crate::embedded::Embedded;
 use crate::kinds;
 use crate::reconcile::{self, Context, Options, Running};
 use crate::store::watch::{self, Scope, Watching};
-use crate::store::{Activity, Feed, Store};
+use crate::store::{Activity, Store};
 use crate::verbs::Desk;
 
 /// How long the first lists may take before a command goes on with what it has.
@@ -100,7 +100,7 @@ impl Session {
     async fn first_picture(&self) {
         let changes = self.desk.store.subscribe();
         let listed = async {
-            while self.desk.store.feeds().iter().any(|line| line.feed == Feed::Loading) {
+            while !watch::is_whole(&self.desk.store) {
                 changes.next().await;
             }
         };

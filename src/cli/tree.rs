@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::pick::object;
 use super::session::Session;
 use super::{CliError, Cx};
-use crate::base::{Id, Text, yaml};
+use crate::base::{Id, State, Text, yaml};
 use crate::kinds::{self, Tie};
-use crate::store::forest;
+use crate::store::{Store, forest};
 use crate::verbs::{self, Answer, Query, TreeNode};
 
 #[derive(clap::Args, Debug)]
@@ -58,7 +58,7 @@ async fn show(cx: &Cx, session: &Session, roots: Vec<Id>, compact: bool, form: O
     match form {
         Some(Form::Json) => cx.output.data(&format!("{:#}\n", values())),
         Some(Form::Yaml) => cx.output.data(&yaml::write(&values())),
-        None => nodes.iter().try_for_each(|node| print(cx, node, "", "", compact)),
+        None => nodes.iter().try_for_each(|node| Lines { cx, store: &session.desk.store, compact }.print(node, "", "")),
     }
 }
 
@@ -82,29 +82,43 @@ async fn below(cx: &Cx, session: &Session, id: Id) -> Result<Option<TreeNode>, C
     Ok(Some(TreeNode { id, tie: None, health: None, revision: Text::default(), link: false, children: nodes }))
 }
 
-/// One node with the lines that lead to it, then its children. The depth is that of the picture, which `verbs` bounds.
-fn print(cx: &Cx, node: &TreeNode, first: &str, rest: &str, compact: bool) -> Result<(), CliError> {
-    let (word, message) = match &node.health {
-        Some(health) => {
-            let simulated = if health.simulated { " (simulated)" } else { "" };
-            let shown = format!("{} {}{simulated}", health.state.sign(), health.state.word());
-            let troubled = health.state != crate::base::State::Ready;
-            let message = if troubled { health.message.lines().next().unwrap_or_default() } else { "" };
-            (cx.output.tint(health.state, &shown), Text::new(message).into_string())
+/// The tree as text.
+struct Lines<'a> {
+    cx: &'a Cx,
+    store: &'a Store,
+    compact: bool,
+}
+
+impl Lines<'_> {
+    /// One node with the lines that lead to it, then its children. The depth is that of the picture, which `verbs`
+    /// bounds.
+    fn print(&self, node: &TreeNode, first: &str, rest: &str) -> Result<(), CliError> {
+        let output = &self.cx.output;
+        let (word, message) = match &node.health {
+            Some(health) => {
+                let simulated = if health.simulated { " (simulated)" } else { "" };
+                let shown = format!("{} {}{simulated}", health.state.sign(), health.state.word());
+                let troubled = health.state != State::Ready;
+                let message = if troubled { health.message.lines().next().unwrap_or_default() } else { "" };
+                (output.tint(health.state, &shown), Text::new(message).into_string())
+            }
+            None => {
+                let feed = self.store.feed(&node.id.group, &node.id.kind);
+                (output.tint(State::Unknown, &format!("? {}", feed.absence())), String::new())
+            }
+        };
+        let arrow = if node.link { "→ " } else { "" };
+        let parts = [format!("{first}{arrow}{}", node.id), word, node.revision.to_string(), message];
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        output.painted(&parts.join("  "))?;
+        let children: Vec<&TreeNode> = node.children.iter().filter(|child| shown(child, self.compact)).collect();
+        for (number, child) in children.iter().enumerate() {
+            let last = number + 1 == children.len();
+            let (branch, below) = if last { ("└── ", "    ") } else { ("├── ", "│   ") };
+            self.print(child, &format!("{rest}{branch}"), &format!("{rest}{below}"))?;
         }
-        None => (cx.output.tint(crate::base::State::Unknown, "? not found"), String::new()),
-    };
-    let arrow = if node.link { "→ " } else { "" };
-    let parts = [format!("{first}{arrow}{}", node.id), word, node.revision.to_string(), message];
-    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    cx.output.painted(&parts.join("  "))?;
-    let children: Vec<&TreeNode> = node.children.iter().filter(|child| shown(child, compact)).collect();
-    for (number, child) in children.iter().enumerate() {
-        let last = number + 1 == children.len();
-        let (branch, below) = if last { ("└── ", "    ") } else { ("├── ", "│   ") };
-        print(cx, child, &format!("{rest}{branch}"), &format!("{rest}{below}"), compact)?;
+        Ok(())
     }
-    Ok(())
 }
 
 fn shown(node: &TreeNode, compact: bool) -> bool {

@@ -69,13 +69,7 @@ impl Shared {
 
     /// Why an object that is named somewhere is not in the picture, in words.
     pub fn absence(&self, id: &Id) -> &'static str {
-        match self.feed(&id.group, &id.kind) {
-            Some(Feed::Live { .. }) => "not found in the cluster",
-            Some(Feed::Loading) => "loading",
-            Some(Feed::Stale { .. }) => "not seen before the connection was lost",
-            Some(Feed::Denied(_)) => "its kind may not be read with these credentials",
-            Some(Feed::Unavailable(_)) | None => "its kind cannot be watched",
-        }
+        self.feed(&id.group, &id.kind).map_or("its kind cannot be watched", Feed::absence)
     }
 }
 

@@ -33,6 +33,19 @@ pub enum Feed {
     Unavailable(Text),
 }
 
+impl Feed {
+    /// Why an object of such a kind that is named somewhere is not in the picture, in words.
+    pub fn absence(&self) -> &'static str {
+        match self {
+            Feed::Live { .. } => "not found in the cluster",
+            Feed::Loading => "loading",
+            Feed::Stale { .. } => "not seen before the connection was lost",
+            Feed::Denied(_) => "its kind may not be read with these credentials",
+            Feed::Unavailable(_) => "its kind cannot be watched",
+        }
+    }
+}
+
 /// The feed of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedLine {

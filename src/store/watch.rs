@@ -36,7 +36,7 @@ const TOMBS: usize = 10_000;
 /// Kinds opened because an inventory names them.
 const MORE_KINDS: usize = 512;
 /// Pause between two looks for kinds that inventories name.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +80,15 @@ impl Watching {
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// Whether every watch has listed once or failed, those of the kinds that inventories name included.
+pub fn is_whole(store: &Store) -> bool {
+    let feeds = store.feeds();
+    let named = || owned_kinds(store, &store.all().iter().map(|entry| entry.object.id.clone()).collect());
+    let opened: HashSet<_> = feeds.iter().map(|line| (line.group.to_string(), line.kind.to_string())).collect();
+    let full = opened.len() >= kinds::ALL.len() + MORE_KINDS;
+    feeds.iter().all(|line| line.feed != Feed::Loading) && (full || named().is_subset(&opened))
 }
 
 fn owned_kinds(store: &Store, changed: &HashSet<Id>) -> HashSet<(String, String)> {

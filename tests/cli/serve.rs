@@ -92,6 +92,9 @@ fn a_reconcile_ends_when_its_effect_is_known() {
     };
     let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {version: one}\n";
     machine.file("repository/deploy/settings.yaml", settings);
+    let budget =
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: budget}\nspec: {minAvailable: 1}\n";
+    machine.file("repository/deploy/budget.yaml", budget);
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["commit", "-qm", "one"]);
@@ -115,7 +118,10 @@ fn a_reconcile_ends_when_its_effect_is_known() {
     machine.run("resume ks app --timeout 60s").good();
     let traced = machine.run("trace cm settings -n default").good();
     assert!(traced.contains("Kustomization: app\n") && traced.contains("GitRepository: app\n"), "{traced}");
-    assert!(machine.run("tree ks app").good().contains("└── ConfigMap/default/settings"));
+    let tree = machine.run("tree ks app").good();
+    assert!(tree.contains("── ConfigMap/default/settings"), "{tree}");
+    let budget = tree.lines().find(|line| line.contains("PodDisruptionBudget/default/budget"));
+    assert!(budget.is_some_and(|line| !line.contains('?')), "what is watched on demand is waited for: {tree}");
     assert!(machine.run("delete ks app").bad().contains("--silent"));
     machine.run("delete ks app -s --timeout 60s").good();
     assert_eq!(machine.run("get cm settings -n default").code, 1, "what it applied goes with it");
