@@ -48,6 +48,17 @@ fn capital(field: &str) -> &'static str {
     if field == "kind" { "Kind" } else { "apiVersion" }
 }
 
+/// Checks that a body of a built-in kind has values of the right types.
+///
+/// Errors with 400.
+pub fn check_readable(resource: &Resource, body: &Value) -> Result<(), Failure> {
+    let Some(why) = resource.schema.unreadable(body) else { return Ok(()) };
+    Err(Failure::bad_request(format!(
+        "{} in version \"{}\" cannot be handled as a {}: {why}",
+        resource.kind, resource.version, resource.kind
+    )))
+}
+
 /// Checks that name and namespace of a body agree with its path, and sets the namespace.
 ///
 /// Errors with 400.
@@ -90,6 +101,7 @@ pub fn admit_new(
 ) -> Result<Key, Failure> {
     let resource = &call.resource;
     check_kind(resource, body)?;
+    check_readable(resource, body)?;
     check_unknown(resource, body, &call.options, warnings)?;
     check_place(call, body)?;
     let fields = metadata::shape(body)?;
@@ -309,9 +321,25 @@ pub fn check_unknown(
         return Ok(());
     }
     let unknown = resource.schema.unknown_fields(body);
+    complain(resource, unknown.iter().map(|field| format!("unknown field \"{field}\"")), options, warnings)
+}
+
+/// Treats keys that a body has twice as the request asks.
+///
+/// Errors with 400 under strict validation.
+pub fn check_twice(resource: &Resource, options: &Options, warnings: &mut Vec<String>) -> Result<(), Failure> {
+    complain(resource, std::iter::empty(), options, warnings)
+}
+
+fn complain(
+    resource: &Resource,
+    unknown: impl Iterator<Item = String>,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
     let twice = options.twice.iter().map(|field| format!("duplicate field \"{field}\""));
-    let mut texts = unknown.iter().map(|field| format!("unknown field \"{field}\"")).chain(twice).peekable();
-    if texts.peek().is_none() {
+    let mut texts = unknown.chain(twice).peekable();
+    if options.validation == Validation::Ignore || texts.peek().is_none() {
         return Ok(());
     }
     if options.validation == Validation::Warn {

@@ -154,10 +154,16 @@ fn page(request: &Request, newest: u64, ripe: impl FnOnce() -> u64) -> Result<Pa
         ("", _) | ("NotOlderThan", Some(_)) => false,
         ("Exact", Some(1..)) => true,
         (other, _) => {
-            let why = format!(
-                "Invalid value: \"{other}\": resourceVersionMatch must be Exact or NotOlderThan, and needs a resourceVersion"
-            );
-            let causes = vec![cause("FieldValueInvalid", "resourceVersionMatch", why)];
+            let known = matches!(other, "Exact" | "NotOlderThan");
+            let causes = vec![if known {
+                let why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided, and Exact \
+                           is forbidden for resourceVersion \"0\"";
+                cause("FieldValueForbidden", "resourceVersionMatch", why)
+            } else {
+                let why =
+                    format!("Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\"");
+                cause("FieldValueNotSupported", "resourceVersionMatch", why)
+            }];
             return Err(Failure::invalid("ListOptions", "meta.k8s.io", "", causes));
         }
     };

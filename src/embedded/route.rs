@@ -115,9 +115,6 @@ async fn serve(core: &Arc<Core>, target: Target, request: Request) -> Result<Ans
     match (request.method.as_str(), on_list, subresource) {
         ("GET", true, _) if request.flag("watch") => watch::watch(core, &resource, &namespace, &request),
         ("GET", true, _) => read::list(core, &resource, &namespace, &request),
-        ("GET", false, "") if request.flag("watch") => {
-            watch::watch(core, &resource, &namespace, &watch::only(request, &key))
-        }
         ("GET", false, "" | "status") => read::get(core, &resource, &key, &request),
         ("GET", false, "scale") => {
             let found = core.store.read().get(&key).cloned();

@@ -66,7 +66,10 @@ pub fn value(resource: &Resource, stored: &Stored) -> Value {
     let mut object = shown(resource, stored.value());
     if is_outgrown(resource, stored) {
         resource.schema.prune(&mut object);
-        resource.schema.default(&mut object);
+        // Defaults come from the version that is stored, not from the one that is asked for.
+        if stored.is_of(&resource.kind, &resource.api_version()) {
+            resource.schema.default(&mut object);
+        }
     }
     object
 }

@@ -16,7 +16,7 @@ use super::Core;
 use super::answer::{self, Answer};
 use super::catalog::Resource;
 use super::dial::Cut;
-use super::object::{Key, Stored};
+use super::object::Stored;
 use super::read::{self, Selection};
 use super::request::Request;
 use super::status::{Failure, cause};
@@ -266,13 +266,4 @@ impl Watch {
         line.extend_from_slice(b"}\n");
         self.ready.push_back(line.into());
     }
-}
-
-/// What the `Key` of a single watched object is, as a selection.
-pub fn only(mut request: Request, key: &Key) -> Request {
-    let name = format!("metadata.name={}", key.name);
-    let given = request.text("fieldSelector").to_string();
-    let both = if given.is_empty() { name } else { format!("{given},{name}") };
-    request.query.insert("fieldSelector".into(), both);
-    request
 }

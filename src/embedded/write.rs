@@ -11,9 +11,9 @@ use super::admit::{self, admit_change, admit_new, is_same};
 use super::catalog::{DEFINITIONS, Resource};
 use super::object::{Key, Stored};
 use super::patch::{self, ApplyError, PatchError};
-use super::request::Options;
+use super::request::{Options, Validation};
 use super::schema::Cause;
-use super::status::{Failure, cause, required_value};
+use super::status::{Failure, cause, invalid_value, required_value};
 use super::store::Txn;
 use super::{metadata, scale, view};
 
@@ -123,6 +123,7 @@ pub fn replace(txn: &mut Txn<'_>, call: &Call, mut body: Value) -> Result<Done, 
         return scale::answer(&call.resource, done);
     }
     admit::check_kind(&call.resource, &mut body)?;
+    admit::check_readable(&call.resource, &body)?;
     admit::check_replaceable(&call.resource, &body)?;
     let shown = view::value(&call.resource, &old);
     update(txn, call, &old, &shown, body, false, Vec::new())
@@ -138,11 +139,10 @@ pub fn patch(txn: &mut Txn<'_>, call: &Call, patch: Patch) -> Result<Done, Failu
     if call.subresource == "scale" {
         let (Some(old), Some(shown)) = (old, shown) else { return Err(call.not_found()) };
         let scale = scale::of(&call.resource, &shown)?;
-        let (Patch::Json(body) | Patch::Merge(body) | Patch::Strategic(body) | Patch::Apply(body)) = &patch;
-        let changed = if matches!(patch, Patch::Json(_)) {
-            patch::json(&scale, body).map_err(refused)?
-        } else {
-            patch::merge(&scale, body)
+        let changed = match &patch {
+            Patch::Apply(body) => return apply_scale(txn, call, &old, &shown, body),
+            Patch::Json(body) => patch::json(&scale, body).map_err(refused)?,
+            Patch::Merge(body) | Patch::Strategic(body) => patch::merge(&scale, body),
         };
         let object = scale::into_object(&call.resource, &shown, &changed)?;
         let done = update(txn, call, &old, &shown, object, false, Vec::new())?;
@@ -153,7 +153,7 @@ pub fn patch(txn: &mut Txn<'_>, call: &Call, patch: Patch) -> Result<Done, Failu
     }
     let (Some(old), Some(shown)) = (old, shown) else { return Err(call.not_found()) };
     let changed = match &patch {
-        Patch::Json(operations) => patch::json(&shown, operations),
+        Patch::Json(operations) => patch::json(&with_status(call, &shown), operations),
         Patch::Merge(body) => object_patch(body).map(|()| patch::merge(&shown, body)),
         Patch::Strategic(_) if call.resource.custom.is_some() => Err(PatchError::Unsupported(
             "the body of the request was in an unknown format - accepted media types include: \
@@ -166,14 +166,73 @@ pub fn patch(txn: &mut Txn<'_>, call: &Call, patch: Patch) -> Result<Done, Failu
         Patch::Apply(_) => Err(PatchError::Malformed("an apply is no patch of this kind".into())),
     };
     let mut changed = changed.map_err(|error| match error {
-        PatchError::Unprocessable(why) => {
-            let causes = vec![cause("FieldValueInvalid", "patch", why)];
-            Failure::invalid(&call.resource.kind, &call.resource.group, &call.name, causes)
-        }
+        PatchError::Unprocessable(why) => unfit_patch(call, why),
         other => refused(other),
     })?;
+    if changed["status"].as_object().is_some_and(serde_json::Map::is_empty) && shown.get("status").is_none() {
+        admit::remove(&mut changed, "status");
+    }
     keep_version_when_untouched(&mut changed, &shown);
+    check_patched(call, &shown, &mut changed)?;
     update(txn, call, &old, &shown, changed, false, Vec::new())
+}
+
+/// Built-in kinds that have a status always have one for a patch, be it empty.
+fn with_status(call: &Call, shown: &Value) -> Value {
+    let mut object = shown.clone();
+    if call.resource.status && call.resource.custom.is_none() && object.get("status").is_none() {
+        object["status"] = serde_json::json!({});
+    }
+    object
+}
+
+fn unfit_patch(call: &Call, why: String) -> Failure {
+    let causes = vec![cause("FieldValueInvalid", "patch", why)];
+    Failure::invalid(&call.resource.kind, &call.resource.group, &call.name, causes)
+}
+
+/// What would be 400 in a body is 422 in what a patch makes of an object.
+fn check_patched(call: &Call, shown: &Value, changed: &mut Value) -> Result<(), Failure> {
+    let resource = &call.resource;
+    let unfit = |failure: Failure| unfit_patch(call, failure.message);
+    admit::check_kind(resource, changed).map_err(unfit)?;
+    if let Some(why) = resource.schema.unreadable(changed) {
+        return Err(unfit_patch(call, why));
+    }
+    if call.options.validation == Validation::Strict {
+        admit::check_unknown(resource, changed, &call.options, &mut Vec::new()).map_err(unfit)?;
+    }
+    check_uid(call, shown, changed)
+}
+
+/// Nobody changes a uid.
+fn check_uid(call: &Call, shown: &Value, new: &Value) -> Result<(), Failure> {
+    let given = metadata::text(new, "uid");
+    if given.is_empty() || given == metadata::text(shown, "uid") {
+        return Ok(());
+    }
+    let causes = vec![invalid_value("metadata.uid", &given.into(), "field is immutable")];
+    Err(Failure::invalid(&call.resource.kind, &call.resource.group, &call.name, causes))
+}
+
+/// An apply of a scale is an apply of the replicas alone.
+fn apply_scale(
+    txn: &mut Txn<'_>,
+    call: &Call,
+    old: &Arc<Stored>,
+    shown: &Value,
+    body: &Value,
+) -> Result<Done, Failure> {
+    check_owner(call)?;
+    let resource = &call.resource;
+    let head = serde_json::json!({"apiVersion": resource.api_version(), "kind": resource.kind,
+        "metadata": {"name": call.name}});
+    let body = scale::into_object(resource, &head, body)?;
+    let api_version = resource.api_version();
+    let applied = patch::apply(Some(shown), &body, &call.write(&api_version), &resource.schema);
+    let new = applied.map_err(refused_apply)?;
+    let done = update(txn, call, old, shown, new, true, Vec::new())?;
+    scale::answer(resource, done)
 }
 
 fn object_patch(body: &Value) -> Result<(), PatchError> {
@@ -208,10 +267,8 @@ fn apply(
     let resource = &call.resource;
     check_apply(call, &mut body)?;
     let mut warnings = Vec::new();
-    admit::check_unknown(resource, &body, &call.options, &mut warnings)?;
-    if !warnings.is_empty() {
-        resource.schema.prune(&mut body);
-    }
+    // Unknown fields are found by the merge, which refuses them under every validation.
+    admit::check_twice(resource, &call.options, &mut warnings)?;
     check_apply_preconditions(call, shown.as_ref(), &body)?;
     match (call.subresource, resource.status) {
         ("status", _) => only(&mut body, "status"),
@@ -223,7 +280,7 @@ fn apply(
     }
     let api_version = resource.api_version();
     let applied = patch::apply(shown.as_ref(), &body, &call.write(&api_version), &resource.schema);
-    let mut new = applied.map_err(|error| refused_apply(call, error))?;
+    let mut new = applied.map_err(refused_apply)?;
     let (Some(old), Some(shown)) = (old, shown) else { return create_from(txn, call, new, true, warnings) };
     for field in ["resourceVersion", "uid"] {
         new["metadata"][field] = shown["metadata"][field].clone();
@@ -240,11 +297,16 @@ fn only(body: &mut Value, field: &str) {
     }
 }
 
-fn check_apply(call: &Call, body: &mut Value) -> Result<(), Failure> {
+fn check_owner(call: &Call) -> Result<(), Failure> {
     if call.options.given_owner.is_empty() {
         let causes = vec![required_value("fieldManager", "is required for apply patch")];
         return Err(Failure::invalid("PatchOptions", "meta.k8s.io", "", causes));
     }
+    Ok(())
+}
+
+fn check_apply(call: &Call, body: &mut Value) -> Result<(), Failure> {
+    check_owner(call)?;
     for field in ["apiVersion", "kind"] {
         if body[field].as_str().unwrap_or_default().is_empty() {
             return Err(Failure::bad_request(format!(
@@ -273,32 +335,20 @@ fn check_apply_preconditions(call: &Call, shown: Option<&Value>, body: &Value) -
         Some(shown) if !version.is_empty() && version != metadata::text(shown, "resourceVersion") => {
             conflict("the object has been modified; please apply your changes to the latest version and try again")
         }
-        Some(shown) if !uid.is_empty() && uid != metadata::text(shown, "uid") => conflict(&format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            metadata::text(shown, "uid")
-        )),
-        _ => Ok(()),
+        Some(shown) => check_uid(call, shown, body),
+        None => Ok(()),
     }
 }
 
-fn refused_apply(call: &Call, error: ApplyError) -> Failure {
+fn refused_apply(error: ApplyError) -> Failure {
+    let text = error.to_string();
     match error {
         ApplyError::Malformed(why) => Failure::bad_request(why),
-        ApplyError::Invalid(why) => Failure::new(422, "Invalid", why),
+        // The real server has no code of its own for it.
+        ApplyError::Invalid(why) => Failure::new(500, "", why),
         ApplyError::Conflict(fields) => {
-            let count = fields.len();
-            let text = match fields.as_slice() {
-                [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
-                many => {
-                    let mut text = format!("Apply failed with {count} conflicts: ");
-                    let lines = many.iter().map(|c| format!("{}:\n- {}", c.message, c.field));
-                    text.push_str(&lines.collect::<Vec<_>>().join("\n"));
-                    text
-                }
-            };
             let causes: Vec<Cause> =
                 fields.into_iter().map(|c| cause("FieldManagerConflict", c.field, c.message)).collect();
-            let _ = call;
             Failure::new(409, "Conflict", text).with_causes(causes)
         }
     }
