@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use super::catalog::{Custom, Resource};
 use super::object::Key;
 use super::patch::{self, Write};
-use super::request::{Options, Validation};
+use super::request::Options;
 use super::schema::Cause;
 use super::status::{Failure, cause, invalid_value, required_value};
 use super::store::Txn;
 use super::write::Call;
-use super::{kinds, metadata, view};
+use super::{kinds, metadata, strict, view};
 
 /// Checks that a body is of the kind its path says, and fills in what may be left out.
 ///
@@ -46,17 +46,6 @@ pub fn check_kind(resource: &Resource, body: &mut Value) -> Result<(), Failure> 
 
 fn capital(field: &str) -> &'static str {
     if field == "kind" { "Kind" } else { "apiVersion" }
-}
-
-/// Checks that a body of a built-in kind has values of the right types.
-///
-/// Errors with 400.
-pub fn check_readable(resource: &Resource, body: &Value) -> Result<(), Failure> {
-    let Some(why) = resource.schema.unreadable(body) else { return Ok(()) };
-    Err(Failure::bad_request(format!(
-        "{} in version \"{}\" cannot be handled as a {}: {why}",
-        resource.kind, resource.version, resource.kind
-    )))
 }
 
 /// Checks that name and namespace of a body agree with its path, and sets the namespace.
@@ -101,8 +90,8 @@ pub fn admit_new(
 ) -> Result<Key, Failure> {
     let resource = &call.resource;
     check_kind(resource, body)?;
-    check_readable(resource, body)?;
-    check_unknown(resource, body, &call.options, warnings)?;
+    strict::check_readable(resource, body)?;
+    strict::check_unknown(resource, body, &call.options, warnings)?;
     check_place(call, body)?;
     let fields = metadata::shape(body)?;
     if fields.get("resourceVersion").is_some_and(|v| v != "") {
@@ -150,7 +139,7 @@ pub fn admit_change(
 ) -> Result<(), Failure> {
     let resource = &call.resource;
     check_kind(resource, new)?;
-    check_unknown(resource, new, &call.options, warnings)?;
+    strict::check_unknown(resource, new, &call.options, warnings)?;
     check_place(call, new)?;
     check_preconditions(resource, old, new)?;
     let fields = metadata::shape(new)?;
@@ -306,51 +295,6 @@ fn fit(resource: &Resource, new: &mut Value, old: Option<&Value>, warnings: &mut
         warnings.push(format!("the schema of {} cannot be used, so nothing is validated: {why}", resource.kind));
     }
     resource.schema.validate(new, old)
-}
-
-/// Treats unknown fields as the request asks.
-///
-/// Errors with 400 under strict validation.
-pub fn check_unknown(
-    resource: &Resource,
-    body: &Value,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<(), Failure> {
-    if options.validation == Validation::Ignore {
-        return Ok(());
-    }
-    let unknown = resource.schema.unknown_fields(body);
-    complain(resource, unknown.iter().map(|field| format!("unknown field \"{field}\"")), options, warnings)
-}
-
-/// Treats keys that a body has twice as the request asks.
-///
-/// Errors with 400 under strict validation.
-pub fn check_twice(resource: &Resource, options: &Options, warnings: &mut Vec<String>) -> Result<(), Failure> {
-    complain(resource, std::iter::empty(), options, warnings)
-}
-
-fn complain(
-    resource: &Resource,
-    unknown: impl Iterator<Item = String>,
-    options: &Options,
-    warnings: &mut Vec<String>,
-) -> Result<(), Failure> {
-    let twice = options.twice.iter().map(|field| format!("duplicate field \"{field}\""));
-    let mut texts = unknown.chain(twice).peekable();
-    if options.validation == Validation::Ignore || texts.peek().is_none() {
-        return Ok(());
-    }
-    if options.validation == Validation::Warn {
-        warnings.extend(texts);
-        return Ok(());
-    }
-    let list = texts.collect::<Vec<_>>().join(", ");
-    Err(Failure::bad_request(format!(
-        "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {list}",
-        resource.kind, resource.version, resource.kind
-    )))
 }
 
 /// Refuses with 422 when there are causes.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::admit;
 use super::request::Request;
-use super::status::Failure;
+use super::status::{Failure, cause};
 use super::store::Txn;
 use super::write::{Call, Done, check_served, is_held};
 use super::{metadata, view};
@@ -44,8 +44,10 @@ impl DeleteOptions {
             None if orphan => Some(Propagation::Orphan),
             None => None,
             Some(other) => {
-                let why = format!("propagationPolicy \"{other}\" must be Background, Foreground or Orphan");
-                return Err(Failure::new(422, "Invalid", format!("DeleteOptions is invalid: {why}")));
+                let known = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                let why = format!("Unsupported value: \"{other}\": {known}");
+                let causes = vec![cause("FieldValueNotSupported", "propagationPolicy", why)];
+                return Err(Failure::invalid("DeleteOptions", "meta.k8s.io", "", causes));
             }
         };
         let dry_run =

@@ -25,7 +25,7 @@ const FIRST: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-le
 /// How long an event is kept after it was last seen, as in the real server.
 const EVENT_SECONDS: i64 = 3600;
 
-/// Makes the namespaces that always exist.
+/// Makes the namespaces, and the service, that always exist.
 ///
 /// Errors when they are missing and cannot be written.
 pub async fn first_namespaces(core: &Arc<Core>) -> Result<(), Failure> {
@@ -33,7 +33,11 @@ pub async fn first_namespaces(core: &Arc<Core>) -> Result<(), Failure> {
         let body = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}});
         create(core, "namespaces", "", body).await?;
     }
-    Ok(())
+    // Every cluster has it, and clients look for it.
+    let service = json!({"kind": "Service", "apiVersion": "v1",
+        "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {"type": "ClusterIP", "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]}});
+    create(core, "services", "default", service).await
 }
 
 /// Creates an object of the core group, unless it is there.

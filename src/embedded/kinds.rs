@@ -114,6 +114,7 @@ pub fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause
         "networking.k8s.io/ingressclasses" => fixed(new, old, &["spec", "controller"], &mut causes),
         "node.k8s.io/runtimeclasses" => fixed(new, old, &["handler"], &mut causes),
         "/pods" => check_pod(new, old, &mut causes),
+        "/services" => check_service(new, &mut causes),
         DEFINITIONS => {
             causes.extend(schema::check_crd(new));
             causes.extend(definitions::check_change(new, old));
@@ -232,6 +233,15 @@ fn check_workload(new: &Value, causes: &mut Vec<Cause>) {
     }
     if new["spec"]["template"]["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
         causes.push(required_value("spec.template.spec.containers", ""));
+    }
+}
+
+/// Only a name for something outside, and a service without an address of its own, has no ports.
+fn check_service(new: &Value, causes: &mut Vec<Cause>) {
+    let spec = &new["spec"];
+    let has_ports = spec["ports"].as_array().is_some_and(|ports| !ports.is_empty());
+    if !has_ports && spec["type"] != "ExternalName" && spec["clusterIP"] != "None" {
+        causes.push(required_value("spec.ports", ""));
     }
 }
 

@@ -104,10 +104,10 @@ pub fn check(resource: &Resource, object: &Value) -> Vec<Cause> {
 
 fn check_owners(metadata: &Value, causes: &mut Vec<Cause>) {
     let mut controllers = 0;
-    for (at, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
-                causes.push(required_value(format!("metadata.ownerReferences[{at}].{field}"), "must not be empty"));
+                causes.push(required_value(format!("metadata.ownerReferences.{field}"), "must not be empty"));
             }
         }
         controllers += usize::from(owner["controller"] == true);
@@ -182,7 +182,7 @@ mod tests {
         let bad = json!({"name": "a", "labels": {"a b": "c", "d": "-"}, "annotations": {"/x": ""},
             "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]});
         let fields = causes("configmaps", bad);
-        for field in ["metadata.labels", "metadata.annotations", "metadata.ownerReferences[0].uid"] {
+        for field in ["metadata.labels", "metadata.annotations", "metadata.ownerReferences.uid"] {
             assert!(fields.contains(&field.to_string()), "{field} in {fields:?}");
         }
         assert!(shape(&mut json!({"metadata": {"labels": {"a": 1}}})).is_err());

@@ -239,6 +239,8 @@ pub fn field_text(object: &Value, path: &str) -> String {
     let found = path.split('.').filter(|p| !p.is_empty()).try_fold(object, |at, name| at.get(name));
     match found {
         Some(Value::String(text)) => text.clone(),
+        // A switch that is not set is off.
+        Some(Value::Null) | None if path == "spec.unschedulable" => "false".into(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     }

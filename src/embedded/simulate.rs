@@ -13,6 +13,19 @@ use crate::base::parse_duration;
 
 /// What the annotation on an object, or on its pod template, asks for.
 pub const ANNOTATION: &str = "weir.dev/simulate";
+/// The condition that says so on kinds that have no other one; nobody waits for it, and no rollout looks at it.
+pub const CONDITION: &str = "weir.dev/Simulated";
+/// The kinds whose own controllers write no condition, or none until the end.
+const SILENT: [&str; 8] = [
+    "Job",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "PersistentVolumeClaim",
+    "Service",
+    "PodDisruptionBudget",
+];
 /// What stands where an address would: a name that can never resolve.
 const NOWHERE: &str = "simulated.invalid";
 
@@ -82,6 +95,7 @@ pub fn status(object: &Value, stage: Stage, now: &str) -> Option<Value> {
         "PersistentVolume" => {
             if stage == Stage::Ready && new["status"]["phase"] == "Pending" {
                 new["status"]["phase"] = "Available".into();
+                new["status"]["message"] = "simulated: there is no volume".into();
             }
         }
         "Service" if object["spec"]["type"] == "LoadBalancer" => balancer(&mut new, stage),
@@ -89,6 +103,9 @@ pub fn status(object: &Value, stage: Stage, now: &str) -> Option<Value> {
         "HorizontalPodAutoscaler" => autoscaler(&mut new, stage, now),
         "PodDisruptionBudget" => budget(&mut new, stage),
         _ => return None,
+    }
+    if SILENT.contains(&object["kind"].as_str().unwrap_or_default()) {
+        set_condition(&mut new, CONDITION, "True", "Simulated", "simulated: nothing runs behind this object", now);
     }
     new.as_object_mut().and_then(|fields| fields.remove("status"))
 }
@@ -311,6 +328,9 @@ mod tests {
                 "containers": [{"name": "c", "image": "i"}], "template": {}}, "status": {"phase": "Pending"}});
             for stage in [Stage::Progressing, Stage::Ready, Stage::Failed] {
                 let Some(first) = status(&object, stage, "2024-01-01T00:00:00Z") else { continue };
+                // A person sees it, whatever the kind: by a condition, a message or an address.
+                let changed = *kind != "PersistentVolume" && *kind != "Ingress" || stage == Stage::Ready;
+                assert!(!changed || first.to_string().contains("simulated"), "{kind} {stage:?}: {first}");
                 for condition in first["conditions"].as_array().into_iter().flatten() {
                     assert!(condition["message"].as_str().unwrap().contains("simulated"), "{kind}: {condition}");
                 }

@@ -1,14 +1,76 @@
-//! Finding keys that a JSON body has twice, which a tree of values can no longer tell.
+//! What is wrong with a body before anyone looks at its content: types, unknown fields, keys that are there twice.
 //!
-//! One pass over the text that keeps nothing but names. Start with [`duplicates`].
+//! Keys are found in one pass over the text that keeps nothing but names, because a tree of values can no longer tell.
+//! Start with [`check_readable`], [`check_unknown`] and [`duplicates`].
 
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::catalog::Resource;
+use super::request::{Options, Validation};
+use super::status::Failure;
 
 /// More than this many are not told.
 const MOST: usize = 100;
+
+/// Checks that a body of a built-in kind has values of the right types.
+///
+/// Errors with 400.
+pub fn check_readable(resource: &Resource, body: &Value) -> Result<(), Failure> {
+    let Some(why) = resource.schema.unreadable(body) else { return Ok(()) };
+    Err(Failure::bad_request(format!(
+        "{} in version \"{}\" cannot be handled as a {}: {why}",
+        resource.kind, resource.version, resource.kind
+    )))
+}
+
+/// Treats unknown fields as the request asks.
+///
+/// Errors with 400 under strict validation.
+pub fn check_unknown(
+    resource: &Resource,
+    body: &Value,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
+    if options.validation == Validation::Ignore {
+        return Ok(());
+    }
+    let unknown = resource.schema.unknown_fields(body);
+    complain(resource, unknown.iter().map(|field| format!("unknown field \"{field}\"")), options, warnings)
+}
+
+/// Treats keys that a body has twice as the request asks.
+///
+/// Errors with 400 under strict validation.
+pub fn check_twice(resource: &Resource, options: &Options, warnings: &mut Vec<String>) -> Result<(), Failure> {
+    complain(resource, std::iter::empty(), options, warnings)
+}
+
+fn complain(
+    resource: &Resource,
+    unknown: impl Iterator<Item = String>,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let twice = options.twice.iter().map(|field| format!("duplicate field \"{field}\""));
+    let mut texts = unknown.chain(twice).peekable();
+    if options.validation == Validation::Ignore || texts.peek().is_none() {
+        return Ok(());
+    }
+    if options.validation == Validation::Warn {
+        warnings.extend(texts);
+        return Ok(());
+    }
+    let list = texts.collect::<Vec<_>>().join(", ");
+    Err(Failure::bad_request(format!(
+        "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {list}",
+        resource.kind, resource.version, resource.kind
+    )))
+}
 
 /// The paths of keys that an object of a JSON text has twice; nothing when the text is not JSON.
 pub fn duplicates(text: &[u8]) -> Vec<String> {

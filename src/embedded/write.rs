@@ -15,7 +15,7 @@ use super::request::{Options, Validation};
 use super::schema::Cause;
 use super::status::{Failure, cause, invalid_value, required_value};
 use super::store::Txn;
-use super::{metadata, scale, view};
+use super::{metadata, scale, strict, view};
 
 /// What is written to, by whom, when.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ pub fn replace(txn: &mut Txn<'_>, call: &Call, mut body: Value) -> Result<Done, 
         return scale::answer(&call.resource, done);
     }
     admit::check_kind(&call.resource, &mut body)?;
-    admit::check_readable(&call.resource, &body)?;
+    strict::check_readable(&call.resource, &body)?;
     admit::check_replaceable(&call.resource, &body)?;
     let shown = view::value(&call.resource, &old);
     update(txn, call, &old, &shown, body, false, Vec::new())
@@ -200,7 +200,7 @@ fn check_patched(call: &Call, shown: &Value, changed: &mut Value) -> Result<(), 
         return Err(unfit_patch(call, why));
     }
     if call.options.validation == Validation::Strict {
-        admit::check_unknown(resource, changed, &call.options, &mut Vec::new()).map_err(unfit)?;
+        strict::check_unknown(resource, changed, &call.options, &mut Vec::new()).map_err(unfit)?;
     }
     check_uid(call, shown, changed)
 }
@@ -268,7 +268,7 @@ fn apply(
     check_apply(call, &mut body)?;
     let mut warnings = Vec::new();
     // Unknown fields are found by the merge, which refuses them under every validation.
-    admit::check_twice(resource, &call.options, &mut warnings)?;
+    strict::check_twice(resource, &call.options, &mut warnings)?;
     check_apply_preconditions(call, shown.as_ref(), &body)?;
     match (call.subresource, resource.status) {
         ("status", _) => only(&mut body, "status"),

@@ -8,14 +8,23 @@ use serde_json::Value;
 use super::column::at;
 use crate::base::{Condition, Health, State};
 
-/// What marks objects that the weir simulator, and no kubelet, made ready: the manager of their status.
+/// What marks objects that the weir simulator, and no kubelet, made ready: a word of their status.
 const SIMULATED: &str = "simulated";
 
 /// Judges a document: Ready means that every rule for its kind holds.
 pub fn health(document: &Value) -> Health {
     let mut health = judge(document);
-    health.simulated = Condition::all(document).iter().any(|condition| condition.message.contains(SIMULATED));
+    health.simulated = is_simulated(document);
     health
+}
+
+/// Whether a condition, a message or an address of a status says so: kinds without conditions have one of the others.
+fn is_simulated(document: &Value) -> bool {
+    let says = |value: &Value| value.as_str().is_some_and(|text| text.contains(SIMULATED));
+    let addresses = document.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    Condition::all(document).iter().any(|condition| condition.message.contains(SIMULATED))
+        || document.pointer("/status/message").is_some_and(says)
+        || addresses.into_iter().flatten().any(|address| says(&address["hostname"]))
 }
 
 fn judge(document: &Value) -> Health {
@@ -272,6 +281,17 @@ mod tests {
     fn deployment(status: Value) -> Value {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "generation": 2},
             "spec": {"replicas": 2}, "status": status})
+    }
+
+    #[test]
+    fn what_is_simulated_says_so_with_or_without_conditions() {
+        let is = |status: Value| health(&json!({"kind": "DaemonSet", "metadata": {}, "status": status})).simulated;
+        assert!(is(
+            json!({"conditions": [{"type": "weir.dev/Simulated", "status": "True", "message": "simulated: no"}]})
+        ));
+        assert!(is(json!({"message": "simulated: there is no volume"})));
+        assert!(is(json!({"loadBalancer": {"ingress": [{"hostname": "simulated.invalid"}]}})));
+        assert!(!is(json!({"numberReady": 1, "conditions": [{"type": "Other", "status": "True", "message": "real"}]})));
     }
 
     #[test]

@@ -186,3 +186,43 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     }
     assert!(!acknowledged.is_empty(), "the child never wrote");
 }
+
+/// A real full disk: `WEIR_TEST_SMALL_DISK` names a directory on a file system of a few megabytes.
+#[tokio::test]
+async fn a_full_disk_is_told_and_forgotten_when_there_is_room_again() {
+    let Ok(disk) = std::env::var("WEIR_TEST_SMALL_DISK") else {
+        return eprintln!("skipped: WEIR_TEST_SMALL_DISK names no directory on a small file system");
+    };
+    let (data, ballast) = (Path::new(&disk).join("store"), Path::new(&disk).join("ballast"));
+    let embedded = Embedded::open(options(&data)).await.unwrap();
+    let api: Api<ConfigMap> = Api::default_namespaced(embedded.client());
+    api.create(&PostParams::default(), &map("first")).await.unwrap();
+    let refusal = loop {
+        // What is left is taken by others, a little at a time, so that the store meets the end in every phase.
+        let more = std::fs::OpenOptions::new().create(true).append(true).open(&ballast);
+        let _ = more.and_then(|mut file| std::io::Write::write_all(&mut file, &[0; 65_536]));
+        let body =
+            serde_json::from_value(json!({"metadata": {"generateName": "m-"}, "data": {"v": "x".repeat(20_000)}}));
+        if let Err(kube::Error::Api(status)) = api.create(&PostParams::default(), &body.unwrap()).await {
+            break status;
+        }
+    };
+    assert!(refusal.code >= 500 && refusal.message.contains("no room"), "{refusal:?}");
+    assert!(embedded.trouble().is_some_and(|why| why.contains("no room")));
+    let before = api.list(&ListParams::default()).await.unwrap().items.len();
+    assert!(api.get("first").await.is_ok() && before > 1, "reads go on");
+    std::fs::remove_file(&ballast).unwrap();
+    let mut tries = 0;
+    while let Err(why) = api.create(&PostParams::default(), &map("later")).await {
+        tries += 1;
+        assert!(tries < 50, "there is room and still: {why}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(embedded.trouble().is_none());
+    drop(api);
+    embedded.close().await;
+    let again = Embedded::open(options(&data)).await.unwrap();
+    let api: Api<ConfigMap> = Api::default_namespaced(again.client());
+    assert!(api.get("later").await.is_ok());
+    assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), before + 1);
+}

@@ -205,10 +205,10 @@ fn check_number(node: &Node, checks: &Checks, value: &Value, path: &str, out: &m
         (Shape::Number, Some("float")) => number.abs() > f64::from(f32::MAX),
         _ => false,
     };
-    if beyond {
-        let (kind, format) = (if node.shape == Shape::Integer { "integer" } else { "number" }, node.format.as_deref());
-        let format = format.unwrap_or_default();
-        let text = format!("Checked value must be of type {kind} with format {format} in {path}");
+    if beyond || node.shape == Shape::Integer && number.fract() != 0.0 {
+        let kind = if node.shape == Shape::Integer { "integer" } else { "number" };
+        let format = node.format.as_deref().map_or_else(|| "(default format)".into(), |f| format!("with format {f}"));
+        let text = format!("Checked value must be of type {kind} {format} in {path}");
         out.add(Cause::invalid("", &"".into(), &text));
     }
     if let Some(factor) = checks.multiple_of {
