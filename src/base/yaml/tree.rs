@@ -102,7 +102,8 @@ fn next<'a>(parser: &mut Events<'a>, limits: &Limits) -> Result<Option<(Event<'a
 
 impl<'a> Tree<'a> {
     fn parse(parser: &mut Events<'a>, limits: &'a Limits, start: usize, source: &str) -> Result<Self, YamlError> {
-        let is_open = !source.ends_with(['\n', '\r']);
+        let last_line = source.rsplit(['\n', '\r']).next().unwrap_or_default();
+        let is_open = !last_line.trim_matches(' ').is_empty();
         let mut tree = Tree { limits, nodes: Vec::new() };
         let mut open: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut anchors: HashMap<usize, u32> = HashMap::new();
