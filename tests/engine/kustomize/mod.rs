@@ -5,3 +5,4 @@
 mod cases;
 mod compare;
 mod differential;
+mod random;

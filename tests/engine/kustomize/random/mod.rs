@@ -1,0 +1,193 @@
+//! Random repositories, built by both. `WEIR_RANDOM_CASES` says how many (300 unless said), `WEIR_RANDOM_SEED` from
+//! which number on; every seed makes the same repository again. What differs is made small before it is shown.
+
+mod make;
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use weir::base::FileTree;
+
+use super::compare::{difference, options, ours, reference, theirs};
+use text::Dice;
+
+/// A repository: files that are lists of documents, and files that are text.
+#[derive(Clone, Default)]
+pub struct Repository {
+    pub documents: BTreeMap<String, Vec<Value>>,
+    pub texts: BTreeMap<String, String>,
+    seed: u64,
+}
+
+impl Repository {
+    fn files(&self) -> BTreeMap<String, String> {
+        let mut files = self.texts.clone();
+        for (path, documents) in &self.documents {
+            let mut dice = Dice(self.seed ^ path.len() as u64);
+            files.insert(path.clone(), text::write(documents, &mut dice));
+        }
+        files
+    }
+}
+
+/// What one comparison came to.
+enum Verdict {
+    Same,
+    BothRefuse,
+    Differs(String),
+}
+
+fn compare(reference: &Path, repository: &Repository) -> Verdict {
+    let files = repository.files();
+    let folder = tempfile::tempdir().unwrap();
+    let mut tree = FileTree::default();
+    for (path, content) in &files {
+        let place = folder.path().join(path);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::write(place, content).unwrap();
+        tree.insert(path, content.clone().into_bytes()).unwrap();
+    }
+    match (ours(&tree, "top", &options()), theirs(reference, &folder.path().join("top"))) {
+        (Ok(mine), Ok(other)) => difference(&mine, &other).map_or(Verdict::Same, Verdict::Differs),
+        (Err(_), Err(_)) => Verdict::BothRefuse,
+        (Err(mine), Ok(_)) => Verdict::Differs(format!("only weir refuses: {mine}")),
+        (Ok(_), Err(other)) => Verdict::Differs(format!("only kustomize refuses: {other}")),
+    }
+}
+
+/// Makes a repository that differs smaller, part by part, as long as it still differs.
+fn shrink(reference: &Path, mut repository: Repository) -> Repository {
+    let mut tries = 600_usize;
+    loop {
+        let mut better = None;
+        for smaller in smaller(&repository) {
+            tries = tries.saturating_sub(1);
+            if tries == 0 {
+                return repository;
+            }
+            if matches!(compare(reference, &smaller), Verdict::Differs(_)) {
+                better = Some(smaller);
+                break;
+            }
+        }
+        match better {
+            Some(smaller) => repository = smaller,
+            None => return repository,
+        }
+    }
+}
+
+/// The repository without one part of it, larger parts first.
+fn smaller(repository: &Repository) -> Vec<Repository> {
+    let mut made = Vec::new();
+    for depth in 0..6 {
+        for (path, documents) in &repository.documents {
+            for at in 0..documents.len() {
+                if depth == 0 {
+                    let mut copy = repository.clone();
+                    copy.documents.get_mut(path).unwrap().remove(at);
+                    if copy.documents[path].is_empty() {
+                        copy.documents.remove(path);
+                    }
+                    made.push(copy);
+                    continue;
+                }
+                for place in places(&documents[at], depth) {
+                    let mut copy = repository.clone();
+                    cut(&mut copy.documents.get_mut(path).unwrap()[at], &place);
+                    made.push(copy);
+                }
+            }
+        }
+    }
+    made
+}
+
+/// Ways to all parts at a depth.
+fn places(value: &Value, depth: usize) -> Vec<Vec<String>> {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    if depth == 1 {
+        return inner.into_iter().map(|(key, _)| vec![key]).collect();
+    }
+    let longer = |(key, value): (String, &Value)| {
+        let below = places(value, depth - 1);
+        below.into_iter().map(move |mut place| {
+            place.insert(0, key.clone());
+            place
+        })
+    };
+    inner.into_iter().flat_map(longer).collect()
+}
+
+fn cut(value: &mut Value, place: &[String]) {
+    let Some((first, rest)) = place.split_first() else { return };
+    match value {
+        Value::Object(fields) if rest.is_empty() => drop(fields.shift_remove(first)),
+        Value::Array(items) if rest.is_empty() => drop(items.remove(first.parse().unwrap())),
+        Value::Object(fields) => cut(fields.get_mut(first).unwrap(), rest),
+        Value::Array(items) => cut(&mut items[first.parse::<usize>().unwrap()], rest),
+        _ => {}
+    }
+}
+
+fn shown(seed: u64, reference: &Path, repository: &Repository) -> String {
+    let Verdict::Differs(why) = compare(reference, repository) else { return format!("seed {seed} is unstable") };
+    let mut text = format!("\n@ seed {seed} : top\n");
+    for (path, content) in repository.files() {
+        text.push_str(&format!("> {path}\n{}\n", content.trim_end()));
+    }
+    format!("{text}# {}\n", why.trim_end())
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn random_repositories_come_out_as_from_kustomize() {
+    let Some(reference) = reference() else {
+        eprintln!("skipped: set WEIR_KUSTOMIZE to compare random repositories with the reference");
+        return;
+    };
+    let first = number("WEIR_RANDOM_SEED", 1);
+    let end = first + number("WEIR_RANDOM_CASES", 300);
+    let next = AtomicU64::new(first);
+    let counts = Mutex::new((0, 0, Vec::<(u64, String)>::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end || counts.lock().unwrap().2.len() >= 12 {
+                return;
+            }
+            let repository = make::repository(seed);
+            match compare(&reference, &repository) {
+                Verdict::Same => counts.lock().unwrap().0 += 1,
+                Verdict::BothRefuse => counts.lock().unwrap().1 += 1,
+                Verdict::Differs(_) => {
+                    let text = shown(seed, &reference, &shrink(&reference, repository));
+                    counts.lock().unwrap().2.push((seed, text));
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let (same, refused, mut wrong) = counts.into_inner().unwrap();
+    wrong.sort();
+    eprintln!("{same} the same, {refused} refused by both, {} differ", wrong.len());
+    if let Some(path) = std::env::var_os("WEIR_RANDOM_REPORT").map(PathBuf::from) {
+        std::fs::write(path, wrong.iter().map(|(_, text)| text.as_str()).collect::<String>()).unwrap();
+    }
+    assert!(wrong.is_empty(), "{} differ:{}", wrong.len(), wrong.iter().map(|(_, text)| text.as_str()).collect::<String>());
+    assert!(same > refused, "most random repositories must build, or little is compared");
+}
