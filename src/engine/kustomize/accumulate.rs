@@ -90,10 +90,10 @@ impl Directory<'_> {
         }
         for (transformer, origin) in self.transformers(&got, build).map_err(place)? {
             transformer.apply(&mut got.set, build).map_err(place)?;
+            got.set.drop_empty();
             if let Some(origin) = origin {
                 metadata::note_transformer(&mut got.set, &origin);
             }
-            got.set.drop_empty();
         }
         self.validators(&mut got, build).map_err(place)?;
         vars::declare(&mut got.vars, &self.file.vars, &mut got.set, build).map_err(place)?;
@@ -163,7 +163,9 @@ impl Directory<'_> {
         }
         for path in &self.file.crds {
             let shown = self.loader.shown(path);
-            let value = build.read_settings(self.loader.file(path)?, &shown)?;
+            let text = self.loader.file(path)?;
+            crds::check_json(text).map_err(|error| error.in_file(&shown))?;
+            let value = build.read_settings(text, &shown)?;
             let read = crds::config(&value).map_err(|error| error.in_file(&shown))?;
             got.config.merge_plain(&read).map_err(|error| error.in_file(&shown))?;
         }

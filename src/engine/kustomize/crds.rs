@@ -5,11 +5,21 @@
 
 use serde_json::Value;
 
-use super::error::Result;
+use super::error::{BuildError, ErrorKind, Result};
 use super::spec::{BackReference, Config, FieldSpec, Gvk, merge_one};
 
 /// Deeper references end here, because definitions may refer to themselves.
 const DEPTH: usize = 32;
+
+/// Refuses definitions that start as JSON and go on as something else, as kustomize does.
+pub(super) fn check_json(text: &[u8]) -> Result<()> {
+    if !text.starts_with(b"{") {
+        return Ok(());
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(text).map(drop).map_err(|error| {
+        BuildError::new(ErrorKind::Malformed, format!("the definitions are not JSON: {error}")).at_line(error.line())
+    })
+}
 
 /// Reads the tables.
 pub(super) fn config(definitions: &Value) -> Result<Config> {

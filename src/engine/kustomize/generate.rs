@@ -14,7 +14,7 @@ use crate::base::yaml::{Mapping, Node, Scalar, Tag};
 use super::entries::{GeneratorArgs, GeneratorOptions};
 use super::error::{BuildError, ErrorKind, Result};
 use super::load::Loader;
-use super::resource::{Behavior, Resource, text_of};
+use super::resource::{Behavior, Resource, careful, text_of};
 
 /// Lines of base64 text are this long, once there is more than one.
 const LINE: usize = 70;
@@ -55,7 +55,7 @@ pub(super) fn generate(
             node.insert(field, Node::Mapping(Mapping::default()));
         }
         if let Some(fields) = node.get_mut(field).and_then(Node::as_mapping_mut) {
-            fields.0.push((key.as_str().into(), Node::text(&text)));
+            fields.0.push((key.as_str().into(), Node::Scalar(careful(&text))));
         }
     }
     let mut resource = Resource::new(node);

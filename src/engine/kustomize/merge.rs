@@ -4,10 +4,10 @@
 //! `$patch` deletes or replaces; a null in the patch removes; and whatever is walked through loses its empty nulls.
 //! `$retainKeys` and `$setElementOrder` stay in the output as ordinary fields, as they do in kustomize.
 
-use crate::base::yaml::{Mapping, Node};
+use crate::base::yaml::{Mapping, Node, Style, Tag};
 
 use super::lists::merge_list;
-use super::resource::overwrite;
+use super::resource::{careful, overwrite};
 use super::schema::{At, Schema};
 
 /// The key of a directive.
@@ -209,7 +209,10 @@ pub(super) fn fields(target: &mut Mapping, patch: Option<&Mapping>, at: At<'_>, 
     for (key, mut node) in std::mem::take(&mut target.0) {
         let wanted = patch.filter(|_| &*key != DIRECTIVE).and_then(|patch| patch.get(&key));
         match merge(Some(&mut node), wanted, schema.field_of(at, &key), schema).map_err(|misfit| misfit.under(&key))? {
-            Outcome::Keep => kept.push((key, node)),
+            Outcome::Keep => {
+                quote(&mut node);
+                kept.push((key, node));
+            }
             Outcome::Clear => {}
             Outcome::Use(new) if new.is_null() => {}
             Outcome::Use(Node::Scalar(new)) => {
@@ -242,6 +245,16 @@ pub(super) fn fields(target: &mut Mapping, patch: Option<&Mapping>, at: At<'_>, 
         }
     }
     Ok(())
+}
+
+/// Text that looks like another type is text for certain once a patch went past it.
+fn quote(node: &mut Node) {
+    if let Node::Scalar(scalar) = node
+        && scalar.style == Style::Plain
+        && matches!(scalar.tag, Tag::Str | Tag::Unset)
+    {
+        scalar.style = careful(&scalar.text).style;
+    }
 }
 
 /// A part of a patch as it enters the target: directives obeyed, nulls gone. `None` when nothing is left.

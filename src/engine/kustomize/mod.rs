@@ -216,7 +216,7 @@ impl Build<'_> {
         transform::hashes(&mut set, self)?;
         names::fix(&mut set, &config.config, self)?;
         vars::resolve(&mut set, &vars, &config.config.var_reference, self)?;
-        drop_local(&mut set);
+        drop_local(&mut set)?;
         match (&top.file.sort, self.options.reorder) {
             (Some(sort), _) => order::sort(&mut set, sort),
             (None, Reorder::Legacy) => order::sort(&mut set, &Sort::Legacy(None)),
@@ -247,7 +247,8 @@ impl Build<'_> {
 
     fn set_schema(&self, document: &Value) {
         self.custom_schema.set(true);
-        *self.schema.borrow_mut() = Rc::new(Schema::custom(document, self.options.schema_adds));
+        let adds = self.options.schema_adds || self.schema().is_in_use();
+        *self.schema.borrow_mut() = Rc::new(Schema::custom(document, adds));
     }
 
     fn next_link(&self) -> u32 {
@@ -286,13 +287,29 @@ impl Build<'_> {
 const VERSION: &str = "v5.8.1";
 
 /// Drops the objects that only served the build.
-fn drop_local(set: &mut Set) {
+///
+/// Errors when a change took an object's kind or name away.
+fn drop_local(set: &mut Set) -> Result<(), BuildError> {
+    for item in set.items() {
+        let lost = match (item.kind(), item.name()) {
+            ("", _) => "kind",
+            (kind, "") if !kind.ends_with("List") => "metadata.name",
+            _ => continue,
+        };
+        let error = BuildError::new(ErrorKind::Change, format!("the object has lost its {lost}"));
+        let error = error.of(format!("{}/{}", item.kind(), item.name())).hint("look for a patch or replacement of it");
+        return Err(match &item.origin {
+            Some(origin) => error.in_file(&origin.path).at_line(origin.line),
+            None => error,
+        });
+    }
     let is_local = |resource: &resource::Resource| {
         resource.text("annotations", "config.kubernetes.io/local-config").is_some_and(|text| text != "false")
     };
     if set.items().iter().any(is_local) {
         set.items_mut().retain(|resource| !is_local(resource));
     }
+    Ok(())
 }
 
 fn manifest(resource: resource::Resource) -> Result<Manifest, BuildError> {

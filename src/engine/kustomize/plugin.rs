@@ -222,7 +222,10 @@ pub(super) fn replacements(
     for entry in entries {
         let path = match entry {
             ReplacementEntry::Inline(replacement) => {
-                made.push((**replacement).clone());
+                let mut replacement = (**replacement).clone();
+                // An empty list gets lost on the way to the transformer, so it is as none.
+                replacement.targets = replacement.targets.filter(|targets| !targets.is_empty());
+                made.push(replacement);
                 continue;
             }
             ReplacementEntry::Path(path) => path,

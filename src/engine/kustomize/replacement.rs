@@ -277,16 +277,18 @@ fn set_field(field: &mut Node, value: &Node, options: &FieldOptions) -> std::res
     let value = if options.delimiter.is_empty() {
         value
     } else {
-        let (Node::Scalar(old), Node::Scalar(new)) = (&*field, value) else {
+        let Node::Scalar(old) = &*field else {
             return Err("a delimiter needs a target that is a plain value".into());
         };
+        // A list or a mapping counts as empty text here.
+        let (text, tag) = value.as_scalar().map_or(("", Tag::Str), |new| (&new.text, new.tag));
         let mut parts: Vec<&str> = old.text.split(&options.delimiter).collect();
         match usize::try_from(options.index) {
-            Err(_) => parts.insert(0, &new.text),
-            Ok(index) if index >= parts.len() => parts.push(&new.text),
-            Ok(index) => parts[index] = &new.text,
+            Err(_) => parts.insert(0, text),
+            Ok(index) if index >= parts.len() => parts.push(text),
+            Ok(index) => parts[index] = text,
         }
-        joined = Node::Scalar(Scalar { text: parts.join(&options.delimiter).into(), ..new.clone() });
+        joined = Node::Scalar(Scalar::new(&parts.join(&options.delimiter), tag));
         &joined
     };
     match (field, value) {

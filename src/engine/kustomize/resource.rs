@@ -238,6 +238,15 @@ impl Resource {
         }
     }
 
+    /// Makes room for annotations where kustomize keeps notes of its own as annotations, so that they exist.
+    pub(super) fn admit_annotations(&mut self) {
+        let is_noted = !self.former.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty();
+        if (is_noted || self.needs_hash) && self.node.get("metadata").is_some_and(|meta| meta.get("annotations").is_none())
+        {
+            self.metadata_mut().insert("annotations", Node::Mapping(Mapping::default()));
+        }
+    }
+
     /// Whether nothing is left of it.
     pub(super) fn is_empty(&self) -> bool {
         self.node.is_empty()
@@ -250,17 +259,25 @@ pub(super) fn text_of(node: &Node) -> &str {
 }
 
 /// Sets a field to a scalar, keeping the style that is there.
-pub(super) fn set_field(mapping: &mut Mapping, key: &str, mut scalar: Scalar) {
+pub(super) fn set_field(mapping: &mut Mapping, key: &str, scalar: Scalar) {
     match mapping.get_mut(key) {
         Some(Node::Scalar(old)) => overwrite(old, scalar),
         Some(old) => *old = Node::Scalar(scalar),
         None => {
-            if matches!(scalar.tag, Tag::Str | Tag::Unset) && looks_typed(&scalar.text) {
-                scalar.style = Style::Double;
-            }
-            mapping.0.push((key.into(), Node::Scalar(scalar)));
+            let style = match scalar.tag {
+                Tag::Str | Tag::Unset => careful(&scalar.text).style,
+                _ => scalar.style,
+            };
+            mapping.0.push((key.into(), Node::Scalar(Scalar { style, ..scalar })));
         }
     }
+}
+
+/// Text as it is put into a new field: in quotes when it looks like something else. What is merged over it later keeps
+/// the quotes.
+pub(super) fn careful(text: &str) -> Scalar {
+    let style = if looks_typed(text) { Style::Double } else { Style::Plain };
+    Scalar { style, ..Scalar::new(text, Tag::Str) }
 }
 
 /// Writes a scalar over another in place: its style and its links stay.

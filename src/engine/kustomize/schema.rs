@@ -3,7 +3,7 @@
 //! Source: the OpenAPI of Kubernetes 1.21.2 that kustomize 5.8 carries, reduced to what deviates (`schema.txt`), or
 //! the definitions that `openapi.path` names, which then replace it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -14,6 +14,8 @@ pub(super) struct Schema {
     table: OnceCell<Table>,
     /// Scope of kinds that a custom schema names: namespaced or not.
     scopes: HashMap<(String, String), bool>,
+    /// Whether the scope of a kind was asked for that is not built in.
+    was_asked: Cell<bool>,
 }
 
 /// Types with merging lists, and which objects have them.
@@ -158,7 +160,7 @@ impl Schema {
     /// Reads the definitions of an OpenAPI 2 document, which replace the built-in ones or add to them.
     pub(super) fn custom(document: &Value, adds: bool) -> Self {
         let base = if adds { Table::builtin() } else { Table::default() };
-        let mut schema = Schema { table: OnceCell::from(base.add(document)), scopes: HashMap::new() };
+        let mut schema = Schema { table: OnceCell::from(base.add(document)), ..Schema::default() };
         for (path, methods) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
             let gvk = methods.pointer("/get/x-kubernetes-group-version-kind").and_then(type_meta);
             if let Some(key) = gvk {
@@ -168,6 +170,11 @@ impl Schema {
             }
         }
         schema
+    }
+
+    /// Whether kustomize would have read this schema by now, so that one that comes later adds to it.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.was_asked.get() || self.table.get().is_some()
     }
 
     fn table(&self) -> &Table {
@@ -200,6 +207,7 @@ impl Schema {
         if let Some(scoped) = builtin_scope(api_version, kind) {
             return scoped;
         }
+        self.was_asked.set(true);
         !self.scopes.is_empty() && self.scopes.get(&(api_version.to_owned(), kind.to_owned())) == Some(&false)
     }
 }

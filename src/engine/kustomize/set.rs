@@ -9,6 +9,7 @@ use std::collections::btree_map::BTreeMap;
 use crate::base::yaml::{Mapping, Node};
 
 use super::error::{BuildError, ErrorKind, Result};
+use super::metadata::ORIGIN;
 use super::resource::{Behavior, Id, Resource, text_of};
 use super::schema::Schema;
 
@@ -142,6 +143,9 @@ fn merge_generated(old: &Resource, mut new: Resource) -> Resource {
             }
         }
         new.origin.clone_from(&old.origin);
+        if let Some(origin) = old.text("annotations", ORIGIN) {
+            new.set_annotation(ORIGIN, origin);
+        }
     }
     new.former.clone_from(&old.former);
     new.prefixes.clone_from(&old.prefixes);

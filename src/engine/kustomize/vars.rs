@@ -122,9 +122,22 @@ fn value(set: &Set, var: &Var) -> Result<Value> {
         }
     }
     match node {
+        Some(Node::Scalar(scalar)) if !reads(scalar) => {
+            let message = format!("the variable {:?} reads {:?}, which is no plain decimal number", var.name, scalar.text);
+            Err(fail(message).of(item.name()).hint("write the number in decimal digits"))
+        }
         Some(Node::Scalar(scalar)) => Ok(Value::Plain(scalar.clone())),
         Some(_) => Ok(Value::Nested),
         None => Err(missing()),
+    }
+}
+
+/// Whether Go's plain conversions take the text for what its tag says.
+fn reads(scalar: &Scalar) -> bool {
+    match scalar.tag {
+        Tag::Int => scalar.text.parse::<i64>().is_ok(),
+        Tag::Float => scalar.text.parse::<f64>().is_ok(),
+        _ => true,
     }
 }
 

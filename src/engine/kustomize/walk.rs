@@ -25,6 +25,11 @@ pub(super) fn visit(resource: &mut Resource, spec: &FieldSpec, make: Make, set: 
         return Ok(());
     }
     let make = if spec.create { make } else { Make::Nothing };
+    if let [first, second, ..] = &spec.parts[..]
+        && (first.as_str(), second.as_str()) == ("metadata", "annotations")
+    {
+        resource.admit_annotations();
+    }
     in_mapping(&mut resource.node, &spec.parts, make, set).map_err(|message| {
         BuildError::new(ErrorKind::Change, message).in_field(spec.path.clone()).of(format!(
             "{}/{}",

@@ -7,16 +7,27 @@ use super::Repository;
 use super::text::{Dice, RAW, look};
 
 const NAMES: &[&str] = &["web", "api", "db", "cache"];
-const TEXTS: &[&str] =
-    &["$(NAME)", "a-$(KEY)-b", "plain text", "x\ny\n", "# no comment", "$$(NAME)", "a: b", "http://$(NAME):80/", "x\n  y\nz\n"];
+const TEXTS: &[&str] = &[
+    "$(NAME)",
+    "a-$(KEY)-b",
+    "plain text",
+    "x\ny\n",
+    "# no comment",
+    "$$(NAME)",
+    "a: b",
+    "http://$(NAME):80/",
+    "x\n  y\nz\n",
+];
 
 /// The repository of a seed; its directory `top` is what is built.
 pub fn repository(seed: u64) -> Repository {
     let templates = yaml::read(include_bytes!("objects.yaml"), &yaml::Limits::default()).unwrap();
     let templates = templates.into_iter().map(|document| document.value).collect();
-    let mut maker = Maker { dice: Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D)), made: Repository::default(), templates };
+    let mut maker =
+        Maker { dice: Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D)), made: Repository::default(), templates };
     maker.made.seed = seed;
-    let mut lower: Vec<Layer> = (0..=maker.dice.below(2)).map(|at| maker.layer(&format!("base{at}"), &[], false)).collect();
+    let mut lower: Vec<Layer> =
+        (0..=maker.dice.below(2)).map(|at| maker.layer(&format!("base{at}"), &[], false)).collect();
     for at in 0..maker.dice.below(3) {
         let keep = maker.dice.below(lower.len() + 1);
         let below: Vec<Layer> = lower.drain(keep..).collect();
@@ -68,7 +79,10 @@ impl Maker {
         if !resources.is_empty() {
             fields.insert("resources".into(), resources.into());
         }
-        if self.dice.chance(12) && directory != "component" && !self.made.documents.contains_key("component/kustomization.yaml") {
+        if self.dice.chance(12)
+            && directory != "component"
+            && !self.made.documents.contains_key("component/kustomization.yaml")
+        {
             self.component(&mut fields, &mut objects);
         }
         self.features(directory, &mut fields, &mut objects, is_top);
@@ -120,11 +134,9 @@ impl Maker {
     }
 
     fn features(&mut self, directory: &str, fields: &mut Fields, objects: &mut Vec<Value>, is_top: bool) {
-        for (name, values) in [
-            ("namePrefix", ["p-", "dev-"]),
-            ("nameSuffix", ["-s", "-v2"]),
-            ("namespace", ["dev", "prod"]),
-        ] {
+        for (name, values) in
+            [("namePrefix", ["p-", "dev-"]), ("nameSuffix", ["-s", "-v2"]), ("namespace", ["dev", "prod"])]
+        {
             if self.dice.chance(22) {
                 fields.insert(name.into(), json!(*self.dice.pick(&values)));
             }
@@ -141,8 +153,11 @@ impl Maker {
         if self.dice.chance(20) {
             fields.insert("images".into(), self.images());
         }
-        if self.dice.chance(12) {
-            let name = *self.dice.pick(NAMES);
+        let scales = |object: &&Value| ["Deployment", "StatefulSet"].iter().any(|kind| object["kind"] == *kind);
+        let scaled: Vec<Value> =
+            objects.iter().filter(scales).map(|object| object["metadata"]["name"].clone()).collect();
+        if !scaled.is_empty() && self.dice.chance(25) {
+            let name = self.dice.pick(&scaled).clone();
             let count = self.dice.below(9);
             fields.insert("replicas".into(), json!([{"name": name, "count": count}]));
         }
@@ -172,11 +187,11 @@ impl Maker {
             fields.insert("configurations".into(), json!(["config.yaml"]));
         }
         if self.dice.chance(5) {
-            self.made.documents.insert(format!("{directory}/crd.json"), vec![crd()]);
+            self.made.texts.insert(format!("{directory}/crd.json"), crd().to_string());
             fields.insert("crds".into(), json!(["crd.json"]));
         }
         if self.dice.chance(3) {
-            self.made.documents.insert(format!("{directory}/schema.json"), vec![schema()]);
+            self.made.texts.insert(format!("{directory}/schema.json"), schema().to_string());
             fields.insert("openapi".into(), json!({"path": "schema.json"}));
         }
         if self.dice.chance(12) {
@@ -194,7 +209,9 @@ impl Maker {
             let sort = match self.dice.below(3) {
                 0 => json!({"order": "fifo"}),
                 1 => json!({"order": "legacy"}),
-                _ => json!({"order": "legacy", "legacySortOptions": {"orderFirst": ["Deployment", "Namespace"], "orderLast": ["ConfigMap", "Service"]}}),
+                _ => {
+                    json!({"order": "legacy", "legacySortOptions": {"orderFirst": ["Deployment", "Namespace"], "orderLast": ["ConfigMap", "Service"]}})
+                }
             };
             fields.insert("sortOptions".into(), sort);
         }
@@ -253,15 +270,25 @@ impl Maker {
             }
             let name = *self.dice.pick(NAMES);
             let mut entry = json!({"name": name});
-            let exists = objects.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == name);
-            if exists || self.dice.chance(3) {
-                entry["behavior"] = json!(*self.dice.pick(&["merge", "merge", "replace", "create"]));
+            let same = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+            let found = objects.iter().find(same);
+            let exists = found.is_some();
+            if let Some(namespace) = found.and_then(|object| object["metadata"].get("namespace")) {
+                entry["namespace"] = namespace.clone();
+            }
+            if exists || self.dice.chance(2) {
+                let all = ["merge", "merge", "merge", "merge", "replace", "replace", "replace", "create"];
+                entry["behavior"] = json!(*self.dice.pick(&all));
             }
             if self.dice.chance(70) {
-                entry["literals"] = json!(["a=1", format!("key={}", self.dice.pick(TEXTS)), "q='quoted'", "d=\"x\"", "e="]);
+                entry["literals"] =
+                    json!(["a=1", format!("key={}", self.dice.pick(TEXTS)), "q='quoted'", "d=\"x\"", "e="]);
             }
             if self.dice.chance(30) {
-                self.made.texts.insert(format!("{directory}/file.txt"), (*self.dice.pick(&["one\ntwo\n", "x", "", " \n", "é\n"])).into());
+                self.made.texts.insert(
+                    format!("{directory}/file.txt"),
+                    (*self.dice.pick(&["one\ntwo\n", "x", "", " \n", "é\n"])).into(),
+                );
                 entry["files"] = json!([*self.dice.pick(&["file.txt", "renamed=file.txt"])]);
             }
             if self.dice.chance(20) {
@@ -271,7 +298,7 @@ impl Maker {
             if self.dice.chance(25) {
                 entry["options"] = json!({"labels": {"gen": "x"}, "annotations": {"note": self.label()}, "disableNameSuffixHash": self.dice.chance(50), "immutable": self.dice.chance(30)});
             }
-            if self.dice.chance(10) {
+            if !exists && self.dice.chance(10) {
                 entry["namespace"] = json!("dev");
             }
             if kind == "Secret" && self.dice.chance(20) {
@@ -279,6 +306,9 @@ impl Maker {
             }
             if !exists {
                 objects.push(json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "data": {"a": "1", "key": "x"}}));
+                if let Some(namespace) = entry.get("namespace") {
+                    objects.last_mut().unwrap()["metadata"]["namespace"] = namespace.clone();
+                }
             }
             fields.insert(field.into(), json!([entry]));
         }
@@ -327,7 +357,12 @@ impl Maker {
             return patch;
         }
         for _ in 0..=self.dice.below(2) {
-            let keys: Vec<&String> = object.as_object().unwrap().keys().filter(|key| !["apiVersion", "kind", "metadata"].contains(&key.as_str())).collect();
+            let keys: Vec<&String> = object
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|key| !["apiVersion", "kind", "metadata"].contains(&key.as_str()))
+                .collect();
             match keys.is_empty() || self.dice.chance(20) {
                 true => patch["metadata"]["labels"] = json!({"patched": look(&mut self.dice), "app": Value::Null}),
                 false => {
@@ -366,10 +401,12 @@ impl Maker {
                 made.into()
             }
             Value::Array(items) if !items.is_empty() => {
-                let mut made: Vec<Value> = (0..=self.dice.below(2)).map(|_| {
-                    let item = self.dice.pick(items).clone();
-                    self.changed(&item)
-                }).collect();
+                let mut made: Vec<Value> = (0..=self.dice.below(2))
+                    .map(|_| {
+                        let item = self.dice.pick(items).clone();
+                        self.changed(&item)
+                    })
+                    .collect();
                 match self.dice.below(20) {
                     0 => made.push(json!({"$patch": "replace"})),
                     1 => made.push(json!({"name": "added", "image": "nginx", "value": "x"})),
@@ -397,11 +434,15 @@ impl Maker {
             operations.push(match self.dice.below(9) {
                 0 | 1 => json!({"op": "replace", "path": path, "value": value}),
                 2 => json!({"op": "remove", "path": path}),
-                3 => json!({"op": "add", "path": format!("{path}/-"), "value": value}),
+                3 if object.pointer(&path).is_some_and(Value::is_array) || self.dice.chance(2) => {
+                    json!({"op": "add", "path": format!("{path}/-"), "value": value})
+                }
                 4 => json!({"op": "copy", "from": path, "path": "/metadata/copied"}),
                 5 => json!({"op": "move", "from": path, "path": "/metadata/moved"}),
                 6 => json!({"op": "add", "path": "/metadata/annotations", "value": {"only": "this"}}),
-                7 => json!({"op": "test", "path": path, "value": object.pointer(&path)}),
+                7 if !object.pointer(&path).is_some_and(|value| value.to_string().contains("\\u0001")) => {
+                    json!({"op": "test", "path": path, "value": object.pointer(&path)})
+                }
                 _ => json!({"op": "add", "path": path, "value": value}),
             });
         }
@@ -416,7 +457,13 @@ impl Maker {
             let (key, next) = match at {
                 Value::Object(fields) if !fields.is_empty() => {
                     let keys: Vec<&String> = fields.keys().collect();
-                    let key = if path.is_empty() && fields.contains_key("spec") { "spec".to_owned() } else { (*self.dice.pick(&keys)).clone() };
+                    let key = match path.as_str() {
+                        "" if fields.contains_key("spec") && self.dice.chance(90) => "spec".to_owned(),
+                        // What hash a generated object of another kind gets depends on how the reference is built.
+                        "" => (*self.dice.pick(&keys.iter().filter(|key| **key != "kind").collect::<Vec<_>>()))
+                            .to_string(),
+                        _ => (*self.dice.pick(&keys)).clone(),
+                    };
                     (key.replace('~', "~0").replace('/', "~1"), &fields[&key])
                 }
                 Value::Array(items) if !items.is_empty() => {
@@ -433,8 +480,8 @@ impl Maker {
         }
     }
 
-    /// The way to a random part as replacements write it.
-    fn field_path(&mut self, object: &Value) -> String {
+    /// The way to a random part as replacements write it, and whether a mapping is there.
+    fn field_path(&mut self, object: &Value, wild: bool) -> (String, bool) {
         let pointer = self.pointer(object);
         let mut at = object;
         let mut parts: Vec<String> = Vec::new();
@@ -443,38 +490,45 @@ impl Maker {
                 Value::Array(items) => {
                     let item = &items[key.parse::<usize>().unwrap()];
                     let name = item.get("name").and_then(Value::as_str).filter(|_| self.dice.chance(60));
-                    (name.map_or(if self.dice.chance(30) { "*".to_owned() } else { key.clone() }, |name| format!("[name={name}]")), item)
+                    (
+                        name.map_or(if wild && self.dice.chance(30) { "*".to_owned() } else { key.clone() }, |name| {
+                            format!("[name={name}]")
+                        }),
+                        item,
+                    )
                 }
                 _ => (if key.contains(['.', '/']) { format!("[{key}]") } else { key.clone() }, &at[&key]),
             };
             parts.push(part);
             at = next;
         }
-        parts.join(".")
+        (parts.join("."), at.is_object())
     }
 
     fn replacement(&mut self, objects: &[Value]) -> Value {
         let source = self.dice.pick(objects).clone();
         let mut from = exact(&source);
         if self.dice.chance(75) {
-            from["fieldPath"] = json!(self.field_path(&source));
-        }
-        if self.dice.chance(15) {
-            from["options"] = json!({"delimiter": *self.dice.pick(&[".", "-", "/", ":"]), "index": self.dice.below(2)});
+            from["fieldPath"] = json!(self.field_path(&source, false).0);
+        } else if self.dice.chance(60) {
+            let index = usize::from(self.dice.chance(15));
+            from["options"] = json!({"delimiter": *self.dice.pick(&[".", "-", "/", ":"]), "index": index});
         }
         let target = self.dice.pick(objects).clone();
         let mut select = exact(&target);
         if self.dice.chance(25) {
             select.as_object_mut().unwrap().shift_remove("name");
         }
-        let path = match self.dice.below(4) {
-            0 => format!("{}.made", self.field_path(&target)),
-            _ => self.field_path(&target),
-        };
+        let (path, is_mapping) = self.field_path(&target, true);
+        let path = if is_mapping { format!("{path}.made") } else { path };
         let mut to = json!({"select": select, "fieldPaths": [path]});
         match self.dice.below(5) {
+            0..=4 if is_mapping => to["options"] = json!({"create": self.dice.chance(95)}),
             0 => to["options"] = json!({"create": true}),
-            1 => to["options"] = json!({"delimiter": *self.dice.pick(&[".", "-", "/", ":"]), "index": self.dice.below(3) as i64 - 1}),
+            1 => {
+                to["options"] =
+                    json!({"delimiter": *self.dice.pick(&[".", "-", "/", ":"]), "index": self.dice.below(3) as i64 - 1})
+            }
             _ => {}
         }
         if self.dice.chance(10) {
@@ -489,8 +543,8 @@ impl Maker {
             let object = self.dice.pick(objects).clone();
             let mut var = json!({"name": name, "objref": {"apiVersion": object["apiVersion"], "kind": object["kind"], "name": object["metadata"]["name"]}});
             if self.dice.chance(50) {
-                let path = self.field_path(&object);
-                if !path.contains(['*', '[']) {
+                let (path, is_mapping) = self.field_path(&object, false);
+                if !is_mapping && !path.contains(['*', '[']) {
                     var["fieldref"] = json!({"fieldPath": path});
                 }
             }
@@ -504,22 +558,41 @@ impl Maker {
 
     fn transformer(&mut self, directory: &str, objects: &[Value]) -> Value {
         let base = |kind: &str, more: Value| {
-            let mut made = json!({"apiVersion": "builtin", "kind": kind, "metadata": {"name": format!("{directory}-t")}});
+            let mut made =
+                json!({"apiVersion": "builtin", "kind": kind, "metadata": {"name": format!("{directory}-t")}});
             made.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             made
         };
         match self.dice.below(9) {
             0 => base("PrefixTransformer", json!({"prefix": "t-", "fieldSpecs": [{"path": "metadata/name"}]})),
-            1 => base("SuffixTransformer", json!({"suffix": "-t", "fieldSpecs": [{"path": "metadata/name", "kind": "Service"}]})),
-            2 => base("LabelTransformer", json!({"labels": {"t": "x"}, "fieldSpecs": [{"path": "metadata/labels", "create": true}, {"path": "spec/template/metadata/labels"}]})),
-            3 => base("AnnotationsTransformer", json!({"annotations": {"t": "true"}, "fieldSpecs": [{"path": "metadata/annotations", "create": self.dice.chance(50)}]})),
+            1 => base(
+                "SuffixTransformer",
+                json!({"suffix": "-t", "fieldSpecs": [{"path": "metadata/name", "kind": "Service"}]}),
+            ),
+            2 => base(
+                "LabelTransformer",
+                json!({"labels": {"t": "x"}, "fieldSpecs": [{"path": "metadata/labels", "create": true}, {"path": "spec/template/metadata/labels"}]}),
+            ),
+            3 => base(
+                "AnnotationsTransformer",
+                json!({"annotations": {"t": "true"}, "fieldSpecs": [{"path": "metadata/annotations", "create": self.dice.chance(50)}]}),
+            ),
             4 => {
-                let mut made = base("NamespaceTransformer", json!({"unsetOnly": self.dice.chance(50), "setRoleBindingSubjects": *self.dice.pick(&["allServiceAccounts", "none", "defaultOnly"])}));
+                let mut made = base(
+                    "NamespaceTransformer",
+                    json!({"unsetOnly": self.dice.chance(50), "setRoleBindingSubjects": *self.dice.pick(&["allServiceAccounts", "none", "defaultOnly"])}),
+                );
                 made["metadata"]["namespace"] = json!("prod");
                 made
             }
-            5 => base("ImageTagTransformer", json!({"imageTag": {"name": "nginx", "newTag": "9"}, "fieldSpecs": [{"path": "spec/containers[]/image"}]})),
-            6 => base("ReplicaCountTransformer", json!({"replica": {"name": *self.dice.pick(NAMES), "count": 4}, "fieldSpecs": [{"path": "spec/replicas", "create": true, "kind": "Deployment"}]})),
+            5 => base(
+                "ImageTagTransformer",
+                json!({"imageTag": {"name": "nginx", "newTag": "9"}, "fieldSpecs": [{"path": "spec/containers[]/image"}]}),
+            ),
+            6 => base(
+                "ReplicaCountTransformer",
+                json!({"replica": {"name": *self.dice.pick(NAMES), "count": 4}, "fieldSpecs": [{"path": "spec/replicas", "create": true, "kind": "Deployment"}]}),
+            ),
             7 if !objects.is_empty() => {
                 let patch = self.merge_patch(objects);
                 base("PatchTransformer", json!({"patch": inline(&patch)}))

@@ -35,17 +35,84 @@ pub const RAW: char = '\u{1}';
 
 /// Scalars of every look.
 const LOOKS: &[&str] = &[
-    "plain", "two words", "\"quoted\"", "'single'", "8080", "\"8080\"", "'8080'", "017", "0o17", "0x1F", "1_000", "1.50", "1e3",
-    "\"1e3\"", "-5", "yes", "\"yes\"", "on", "True", "true", "\"true\"", "~", "null", "\"null\"", "\"\"", "''", "2001-01-01",
-    "\"2001-01-01\"", "12:30:45", ".5", "5.", "1.0", "100m", "\"a: b\"", "a#b", "\"- x\"", "\"tab\\tx\"", "\"line\\nbreak\"",
-    "\"line\\nbreak\\n\"", "é", "\"\\u263A\"", "y", "n", "NO", "-", "0", "0.0", "-0", "9007199254740991", "\"*\"", "\"&a\"", "!!str 5",
-    "!!int \"7\"", "=", "<<", "\" lead\"", "\"trail \"", "v1.2.3", "1.2.3", "+1", "0b11", "10.0.0.1", "\"{a}\"", "\"[\"", "a,b", "\"a,b\"",
-    ".inf", ".NaN", "1e400", "0.1", "123456789012345678", "\"%\"", "\"@x\"", "'it''s'", "\"say \\\"x\\\"\"",
+    "plain",
+    "two words",
+    "\"quoted\"",
+    "'single'",
+    "8080",
+    "\"8080\"",
+    "'8080'",
+    "017",
+    "0o17",
+    "0x1F",
+    "1_000",
+    "1.50",
+    "1e3",
+    "\"1e3\"",
+    "-5",
+    "yes",
+    "\"yes\"",
+    "on",
+    "True",
+    "true",
+    "\"true\"",
+    "~",
+    "null",
+    "\"null\"",
+    "\"\"",
+    "''",
+    "2001-01-01",
+    "\"2001-01-01\"",
+    "12:30:45",
+    ".5",
+    "5.",
+    "1.0",
+    "100m",
+    "\"a: b\"",
+    "a#b",
+    "\"- x\"",
+    "\"tab\\tx\"",
+    "\"line\\nbreak\"",
+    "\"line\\nbreak\\n\"",
+    "é",
+    "\"\\u263A\"",
+    "y",
+    "n",
+    "NO",
+    "0",
+    "0.0",
+    "-0",
+    "9007199254740991",
+    "\"*\"",
+    "\"&a\"",
+    "!!str 5",
+    "!!int \"7\"",
+    "=",
+    "<<",
+    "\" lead\"",
+    "\"trail \"",
+    "v1.2.3",
+    "1.2.3",
+    "+1",
+    "0b11",
+    "10.0.0.1",
+    "\"{a}\"",
+    "\"[\"",
+    "a,b",
+    "\"a,b\"",
+    ".inf",
+    ".NaN",
+    "1e400",
+    "0.1",
+    "123456789012345678",
+    "\"%\"",
+    "\"@x\"",
+    "'it''s'",
+    "\"say \\\"x\\\"\"",
 ];
 
 /// A scalar of any look, to be written as it is.
 pub fn look(dice: &mut Dice) -> Value {
-    // What no float can hold is rounded by some steps of the reference, so it comes seldom and is explained there.
     Value::String(format!("{RAW}{}", dice.pick(LOOKS)))
 }
 
@@ -123,7 +190,7 @@ fn node(text: &mut String, value: &Value, indent: usize, flow: bool, dice: &mut 
             }
         }
         Value::String(inner) if !flow && inner.ends_with('\n') && block_fits(inner) => {
-            text.push_str(if dice.chance(30) { ">" } else { "|" });
+            text.push_str(if inner.len() < 20 && dice.chance(40) { ">" } else { "|" });
             for line in inner.trim_end_matches('\n').split('\n') {
                 text.push_str(&format!("\n{}{line}", if line.is_empty() { String::new() } else { " ".repeat(indent) }));
             }
