@@ -1,6 +1,7 @@
 //! Beyond the cluster: git, http, artifact files. Knows no kind.
 
 pub mod artifacts;
+pub mod bases;
 pub mod download;
 pub mod egress;
 pub mod git;

@@ -112,8 +112,9 @@ impl Tree<'_> {
     fn node_at(&self, at: u32, in_flow: bool, cost: &mut Cost) -> Result<Node, YamlError> {
         self.charge(at, cost)?;
         match &self.nodes[at as usize].kind {
-            // Kustomize prints and reads a document once more, and an absent value between braces becomes "".
-            Kind::Scalar { absent: true, tag: None, .. } if in_flow => Ok(Node::text("")),
+            Kind::Scalar { absent: true, tag: None, style, .. } if in_flow => {
+                Ok(Node::Scalar(Scalar { text: "".into(), tag: Tag::Null, style: *style, explicit: true, link: 0 }))
+            }
             Kind::Scalar { text, style, tag, absent } => {
                 let name = tag.as_deref().filter(|tag| *tag != "!");
                 let meaning = match (tag.as_deref(), style) {
@@ -126,7 +127,11 @@ impl Tree<'_> {
                     Tag::Timestamp if in_flow && text.contains(':') => Tag::Str,
                     tag => tag,
                 };
-                let text = if *absent && tag == Tag::Null { "" } else { text };
+                let text = match *absent && tag == Tag::Null {
+                    true if name.is_some() => "~",
+                    true => "",
+                    false => text,
+                };
                 Ok(Node::Scalar(Scalar { text: text.into(), tag, style: *style, explicit: name.is_some(), link: 0 }))
             }
             Kind::Sequence { items, flow } => {

@@ -22,7 +22,8 @@ pub struct Scalar {
     pub text: Box<str>,
     pub tag: Tag,
     pub style: Style,
-    /// The tag stands in the document (`!!int "8"`), so quotes do not make it text.
+    /// The tag stands in the document (`!!int "8"`), so quotes do not make it text. With an empty null: it is absent
+    /// between braces, and kustomize, which prints and reads a document once more, gives `""` in the end.
     pub explicit: bool,
     /// Scalars of one document with the same number other than 0 are meant to change together; the reader gives 0.
     pub link: u32,
@@ -112,6 +113,7 @@ impl Scalar {
         };
         let meaning = match self.tag {
             Tag::Str => return Ok(text()),
+            Tag::Null if self.explicit && self.text.is_empty() => return Ok(text()),
             Tag::Binary => {
                 let wrong = || "the binary value is not base64 of text".to_owned();
                 return scalar::decode_binary(&self.text).map(Value::String).ok_or_else(wrong);

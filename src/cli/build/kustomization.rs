@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Tried, in_background, put, with_root};
+use super::{Tried, bases, in_background, put, with_root};
 use crate::base::{FileTree, Value, yaml};
 use crate::cli::session::connect;
 use crate::cli::{CliError, Cx, documents};
 use crate::engine::ignore;
 use crate::kinds::Kustomization;
 use crate::kinds::kustomization::KIND;
+use crate::outside::bases::Bases;
 use crate::reconcile;
 
 #[derive(clap::Args, Debug)]
@@ -33,6 +34,9 @@ pub struct Args {
     /// Patterns of files that are left out, in gitignore syntax; may be repeated or divided by commas
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     ignore_paths: Vec<String>,
+    /// Refuse bases by URL instead of fetching them
+    #[arg(long)]
+    no_remote_bases: bool,
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -53,10 +57,14 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     }
     let variables = variables(cx, &object).await?;
     let (directory, strict, patterns) = (args.path, args.strict_substitute, args.ignore_paths.join("\n"));
+    let (scratch, mut bases) = bases()?;
+    let remote = !args.no_remote_bases;
     let work = move || {
+        let _kept_until_here = scratch;
         with_root(&directory, |tree, below| {
             object.spec.path = Some(format!("./{below}"));
-            match render(&object, tree, variables.as_ref(), strict, &patterns) {
+            let bases = Some(&mut bases).filter(|_| remote);
+            match render(&object, tree, variables.as_ref(), strict, bases, &patterns) {
                 Ok(text) => Tried::Done(text),
                 Err(message) => Tried::Higher(CliError::user(message, "")),
             }
@@ -70,10 +78,11 @@ fn render(
     tree: &FileTree,
     variables: Option<&BTreeMap<String, String>>,
     strict: bool,
+    bases: Option<&mut Bases>,
     patterns: &str,
 ) -> Result<String, String> {
     let kept = ignore::filter(tree, Some(patterns).filter(|patterns| !patterns.is_empty()));
-    let documents = reconcile::render(object, &kept, variables, strict)?;
+    let documents = reconcile::render(object, &kept, variables, strict, bases)?;
     Ok(documents.iter().map(|document| format!("---\n{}", yaml::write(document))).collect())
 }
 

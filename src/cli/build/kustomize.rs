@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Tried, in_background, put, with_root};
+use super::{Tried, bases, in_background, put, with_root};
 use crate::base::yaml;
 use crate::cli::{CliError, Cx};
-use crate::engine::kustomize::{self, Answers, ErrorKind, Need, Options, Output, Reorder};
+use crate::engine::kustomize::{ErrorKind, Options, Reorder};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -15,6 +15,9 @@ pub struct Args {
     /// Where files may lie: beneath the directory that names them, or anywhere
     #[arg(long, value_name = "WHERE", default_value = "LoadRestrictionsRootOnly")]
     load_restrictor: Restrictor,
+    /// Refuse bases by URL instead of fetching them
+    #[arg(long)]
+    no_remote_bases: bool,
     /// Write to this file
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -32,17 +35,16 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let options = Options {
         reorder: Reorder::Legacy,
         files_anywhere: args.load_restrictor == Restrictor::LoadRestrictionsNone,
+        allow_remote: !args.no_remote_bases,
         ..Options::default()
     };
     let directory = args.directory;
+    let (scratch, mut bases) = bases()?;
     let work = move || {
-        with_root(&directory, |tree, below| match kustomize::build(tree, below, &options, &Answers::default()) {
-            Ok(Output::Built { manifests, warnings }) => {
+        let _kept_until_here = scratch;
+        with_root(&directory, |tree, below| match bases.build(tree, below, &options) {
+            Ok((manifests, warnings)) => {
                 Tried::Done((yaml::write_all(manifests.iter().map(|manifest| &manifest.value)), warnings))
-            }
-            Ok(Output::Need(Need::Remote(address))) => {
-                let hint = "fetch it yourself and name the directory instead";
-                Tried::Failed(CliError::user(format!("the base {address} is remote"), hint))
             }
             Err(error) => {
                 let told = CliError::user(error.to_string(), "");

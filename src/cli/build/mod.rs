@@ -9,6 +9,8 @@ use clap::Subcommand;
 
 use super::{CliError, Cx};
 use crate::base::FileTree;
+use crate::outside::bases::{Bases, Policy};
+use crate::outside::egress::Egress;
 
 mod kustomization;
 mod kustomize;
@@ -103,6 +105,14 @@ fn read_tree(root: &Path) -> Result<FileTree, CliError> {
         }
     }
     Ok(tree)
+}
+
+/// What fetches remote bases, and the directory it works in: this person's machine may be asked for them, too.
+fn bases() -> Result<(tempfile::TempDir, Bases), CliError> {
+    let failed = |e| CliError::internal(format!("working files cannot be written: {e}"));
+    let scratch = tempfile::tempdir().map_err(failed)?;
+    let policy = Policy { egress: Egress { loopback: true }, allow_file: true, scratch: scratch.path().to_owned() };
+    Ok((scratch, Bases::new(policy)))
 }
 
 /// Runs a build on a thread that may be busy for a while.

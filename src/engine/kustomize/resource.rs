@@ -241,7 +241,8 @@ impl Resource {
     /// Makes room for annotations where kustomize keeps notes of its own as annotations, so that they exist.
     pub(super) fn admit_annotations(&mut self) {
         let is_noted = !self.former.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty();
-        if (is_noted || self.needs_hash) && self.node.get("metadata").is_some_and(|meta| meta.get("annotations").is_none())
+        if (is_noted || self.needs_hash)
+            && self.node.get("metadata").is_some_and(|meta| meta.get("annotations").is_none())
         {
             self.metadata_mut().insert("annotations", Node::Mapping(Mapping::default()));
         }

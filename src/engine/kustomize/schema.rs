@@ -99,8 +99,8 @@ impl Table {
         let empty = serde_json::Map::new();
         let definitions = document.get("definitions").and_then(Value::as_object).unwrap_or(&empty);
         let names: HashMap<&str, usize> =
-            definitions.keys().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
-        schema.types.resize_with(definitions.len(), Type::default);
+            definitions.keys().enumerate().map(|(at, name)| (name.as_str(), schema.types.len() + at)).collect();
+        schema.types.resize_with(schema.types.len() + definitions.len(), Type::default);
         for (name, definition) in definitions {
             let number = names[name.as_str()];
             schema.define(number, definition, &names, 0);

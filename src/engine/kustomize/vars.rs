@@ -123,7 +123,8 @@ fn value(set: &Set, var: &Var) -> Result<Value> {
     }
     match node {
         Some(Node::Scalar(scalar)) if !reads(scalar) => {
-            let message = format!("the variable {:?} reads {:?}, which is no plain decimal number", var.name, scalar.text);
+            let message =
+                format!("the variable {:?} reads {:?}, which is no plain decimal number", var.name, scalar.text);
             Err(fail(message).of(item.name()).hint("write the number in decimal digits"))
         }
         Some(Node::Scalar(scalar)) => Ok(Value::Plain(scalar.clone())),

@@ -18,6 +18,8 @@ use crate::engine::order::{self, Stage};
 use crate::engine::substitute;
 use crate::kinds::kustomization::{Image, KustomizationSpec, OWNER_NAME, OWNER_NAMESPACE, Patch, SubstituteReference};
 use crate::kinds::{Kustomization, meta};
+use crate::outside::bases::{Bases, Policy};
+use crate::outside::egress::Egress;
 
 /// The stages of an apply, in order.
 const STAGES: [Stage; 4] = [Stage::Definitions, Stage::Classes, Stage::Custom, Stage::Rest];
@@ -29,7 +31,8 @@ pub async fn build(cx: &Context, object: &Kustomization, tree: FileTree, plan: &
     let failure = |message: String| plan.failure("BuildFailed", message);
     let variables = variables(&cx.cluster, object).await.map_err(failure)?;
     let (object, strict) = (object.clone(), cx.options.strict_substitutions);
-    let work = tokio::task::spawn_blocking(move || render(&object, &tree, variables.as_ref(), strict));
+    let mut bases = (!cx.options.no_remote_bases).then(|| Bases::new(policy(cx)));
+    let work = tokio::task::spawn_blocking(move || render(&object, &tree, variables.as_ref(), strict, bases.as_mut()));
     let built = tokio::time::timeout(plan.timeout, work).await;
     let built =
         built.map_err(|_| failure(format!("the build did not end within {}", format_duration(plan.timeout))))?;
@@ -38,14 +41,16 @@ pub async fn build(cx: &Context, object: &Kustomization, tree: FileTree, plan: &
 
 /// The documents that a Kustomization makes of a tree: what is applied, before the cluster has a say.
 ///
+/// `bases` fetches what is remote; without, that is refused. It blocks, so this runs on a thread that may.
 /// Errors name the file or the object.
 pub fn render(
     object: &Kustomization,
     tree: &FileTree,
     variables: Option<&BTreeMap<String, String>>,
     strict: bool,
+    bases: Option<&mut Bases>,
 ) -> Result<Vec<Value>, String> {
-    let mut documents = kustomize(tree, &object.spec)?;
+    let mut documents = kustomize(tree, &object.spec, bases)?;
     for document in &mut documents {
         if let Some(variables) = variables {
             fill_in(document, variables, strict)?;
@@ -55,17 +60,28 @@ pub fn render(
     Ok(documents)
 }
 
-fn kustomize(tree: &FileTree, spec: &KustomizationSpec) -> Result<Vec<Value>, String> {
+/// Bases may come from where the sources of this weir may come from, but never from its own disk.
+fn policy(cx: &Context) -> Policy {
+    let loopback = cx.options.allow_local_sources || cx.cluster.place().is_embedded();
+    Policy { egress: Egress { loopback }, allow_file: false, scratch: cx.artifacts.scratch() }
+}
+
+fn kustomize(tree: &FileTree, spec: &KustomizationSpec, bases: Option<&mut Bases>) -> Result<Vec<Value>, String> {
     let directory = spec.path.as_deref().unwrap_or_default().trim_start_matches('/');
-    let options = flux_options(false);
+    let options = flux_options(bases.is_some());
     let overlay = overlay(spec);
     let prepared = kustomize::prepare(tree, directory, &overlay, &options).map_err(|error| error.to_string())?;
     let directory = FileTree::resolve("", directory).unwrap_or_default();
-    let built = kustomize::build(&prepared, &directory, &options, &Answers::default());
-    match built.map_err(|error| error.to_string())? {
-        Output::Built { manifests, .. } => Ok(manifests.into_iter().map(|manifest| manifest.value).collect()),
-        Output::Need(Need::Remote(address)) => Err(format!("remote base {address:?} is not supported by weir yet")),
-    }
+    let built = match bases {
+        Some(bases) => bases.build(&prepared, &directory, &options).map(|(manifests, _)| manifests),
+        None => match kustomize::build(&prepared, &directory, &options, &Answers::default()) {
+            Ok(Output::Built { manifests, .. }) => Ok(manifests),
+            Ok(Output::Need(Need::Remote(address))) => return Err(format!("the base {address:?} is remote")),
+            Err(error) => Err(error),
+        },
+    };
+    let manifests = built.map_err(|error| error.to_string())?;
+    Ok(manifests.into_iter().map(|manifest| manifest.value).collect())
 }
 
 fn overlay(spec: &KustomizationSpec) -> Overlay {

@@ -23,8 +23,9 @@ const TEXTS: &[&str] = &[
 pub fn repository(seed: u64) -> Repository {
     let templates = yaml::read(include_bytes!("objects.yaml"), &yaml::Limits::default()).unwrap();
     let templates = templates.into_iter().map(|document| document.value).collect();
-    let mut maker =
-        Maker { dice: Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D)), made: Repository::default(), templates };
+    let mut dice = Dice(seed.wrapping_mul(0x5851_F42D_4C95_7F2D));
+    let density = *dice.pick(&[20, 35, 50, 70, 120]);
+    let mut maker = Maker { dice, density, made: Repository::default(), templates };
     maker.made.seed = seed;
     let mut lower: Vec<Layer> =
         (0..=maker.dice.below(2)).map(|at| maker.layer(&format!("base{at}"), &[], false)).collect();
@@ -45,6 +46,8 @@ struct Layer {
 
 struct Maker {
     dice: Dice,
+    /// Percentage of the usual number of features.
+    density: usize,
     made: Repository,
     templates: Vec<Value>,
 }
@@ -137,64 +140,64 @@ impl Maker {
         for (name, values) in
             [("namePrefix", ["p-", "dev-"]), ("nameSuffix", ["-s", "-v2"]), ("namespace", ["dev", "prod"])]
         {
-            if self.dice.chance(22) {
+            if self.often(22) {
                 fields.insert(name.into(), json!(*self.dice.pick(&values)));
             }
         }
-        if self.dice.chance(12) {
+        if self.often(12) {
             fields.insert("commonLabels".into(), json!({"common": self.label(), "app": "all"}));
         }
-        if self.dice.chance(12) {
+        if self.often(12) {
             fields.insert("commonAnnotations".into(), json!({"owner": self.label(), "example.com/x": "y"}));
         }
-        if self.dice.chance(18) {
+        if self.often(18) {
             fields.insert("labels".into(), self.labels());
         }
-        if self.dice.chance(20) {
+        if self.often(20) {
             fields.insert("images".into(), self.images());
         }
         let scales = |object: &&Value| ["Deployment", "StatefulSet"].iter().any(|kind| object["kind"] == *kind);
         let scaled: Vec<Value> =
             objects.iter().filter(scales).map(|object| object["metadata"]["name"].clone()).collect();
-        if !scaled.is_empty() && self.dice.chance(25) {
+        if !scaled.is_empty() && self.often(25) {
             let name = self.dice.pick(&scaled).clone();
             let count = self.dice.below(9);
             fields.insert("replicas".into(), json!([{"name": name, "count": count}]));
         }
         self.generators(directory, fields, objects);
-        if self.dice.chance(45) && !objects.is_empty() {
+        if self.often(45) && !objects.is_empty() {
             let patches: Vec<Value> = (0..=self.dice.below(2)).map(|_| self.patch(directory, objects)).collect();
             fields.insert("patches".into(), patches.into());
         }
-        if self.dice.chance(6) && !objects.is_empty() {
+        if self.often(6) && !objects.is_empty() {
             let patch = self.merge_patch(objects);
             fields.insert("patchesStrategicMerge".into(), json!([inline(&patch)]));
         }
-        if self.dice.chance(6) && !objects.is_empty() {
+        if self.often(6) && !objects.is_empty() {
             let object = self.dice.pick(objects).clone();
             let patch = self.json_patch(&object);
             fields.insert("patchesJson6902".into(), json!([{"target": exact(&object), "patch": patch.to_string()}]));
         }
-        if self.dice.chance(20) && objects.len() > 1 {
+        if self.often(20) && objects.len() > 1 {
             let list: Vec<Value> = (0..=self.dice.below(2)).map(|_| self.replacement(objects)).collect();
             fields.insert("replacements".into(), list.into());
         }
-        if self.dice.chance(12) && !objects.is_empty() {
+        if self.often(12) && !objects.is_empty() {
             fields.insert("vars".into(), self.vars(objects));
         }
-        if self.dice.chance(6) {
+        if self.often(6) {
             self.made.documents.insert(format!("{directory}/config.yaml"), vec![configuration()]);
             fields.insert("configurations".into(), json!(["config.yaml"]));
         }
-        if self.dice.chance(5) {
+        if self.often(5) {
             self.made.texts.insert(format!("{directory}/crd.json"), crd().to_string());
             fields.insert("crds".into(), json!(["crd.json"]));
         }
-        if self.dice.chance(3) {
+        if self.often(3) {
             self.made.texts.insert(format!("{directory}/schema.json"), schema().to_string());
             fields.insert("openapi".into(), json!({"path": "schema.json"}));
         }
-        if self.dice.chance(12) {
+        if self.often(12) {
             let list = vec![self.transformer(directory, objects)];
             self.made.documents.insert(format!("{directory}/transformer.yaml"), list);
             fields.insert("transformers".into(), json!(["transformer.yaml"]));
@@ -202,6 +205,11 @@ impl Maker {
         if is_top {
             self.top_only(fields);
         }
+    }
+
+    /// As [`Dice::chance`], in a repository that has few or many features.
+    fn often(&mut self, percent: usize) -> bool {
+        self.dice.chance(percent * self.density / 100)
     }
 
     fn top_only(&mut self, fields: &mut Fields) {
@@ -265,7 +273,7 @@ impl Maker {
 
     fn generators(&mut self, directory: &str, fields: &mut Fields, objects: &mut Vec<Value>) {
         for (field, kind) in [("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")] {
-            if !self.dice.chance(18) {
+            if !self.often(18) {
                 continue;
             }
             let name = *self.dice.pick(NAMES);
@@ -277,8 +285,8 @@ impl Maker {
                 entry["namespace"] = namespace.clone();
             }
             if exists || self.dice.chance(2) {
-                let all = ["merge", "merge", "merge", "merge", "replace", "replace", "replace", "create"];
-                entry["behavior"] = json!(*self.dice.pick(&all));
+                let behavior = if self.dice.chance(3) { "create" } else { *self.dice.pick(&["merge", "replace"]) };
+                entry["behavior"] = json!(behavior);
             }
             if self.dice.chance(70) {
                 entry["literals"] =
@@ -483,6 +491,10 @@ impl Maker {
     /// The way to a random part as replacements write it, and whether a mapping is there.
     fn field_path(&mut self, object: &Value, wild: bool) -> (String, bool) {
         let pointer = self.pointer(object);
+        self.path_of(object, &pointer, wild)
+    }
+
+    fn path_of(&mut self, object: &Value, pointer: &str, wild: bool) -> (String, bool) {
         let mut at = object;
         let mut parts: Vec<String> = Vec::new();
         for key in pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~")) {
@@ -508,13 +520,25 @@ impl Maker {
     fn replacement(&mut self, objects: &[Value]) -> Value {
         let source = self.dice.pick(objects).clone();
         let mut from = exact(&source);
+        let mut is_nested = false;
         if self.dice.chance(75) {
-            from["fieldPath"] = json!(self.field_path(&source, false).0);
+            let plain = |pointer: &String| !source.pointer(pointer).is_some_and(|at| at.is_object() || at.is_array());
+            let nested = self.dice.chance(12);
+            let pointers: Vec<String> = (0..5).map(|_| self.pointer(&source)).collect();
+            let pointer = pointers.iter().find(|pointer| nested || plain(pointer)).unwrap_or(&pointers[0]);
+            is_nested = !plain(pointer);
+            from["fieldPath"] = json!(self.path_of(&source, pointer, false).0);
         } else if self.dice.chance(60) {
             let index = usize::from(self.dice.chance(15));
             from["options"] = json!({"delimiter": *self.dice.pick(&[".", "-", "/", ":"]), "index": index});
         }
-        let target = self.dice.pick(objects).clone();
+        // The reference copies a list or mapping of an object into itself while it changes, so that is left out.
+        let others: Vec<&Value> =
+            objects.iter().filter(|object| !is_nested || object["kind"] != source["kind"]).collect();
+        if others.is_empty() {
+            return json!({"source": exact(&source), "targets": [{"select": exact(&source)}]});
+        }
+        let target = (*self.dice.pick(&others)).clone();
         let mut select = exact(&target);
         if self.dice.chance(25) {
             select.as_object_mut().unwrap().shift_remove("name");
