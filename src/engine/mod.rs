@@ -6,3 +6,4 @@ pub mod kustomize;
 pub mod order;
 pub mod semver_range;
 pub mod substitute;
+pub mod template;

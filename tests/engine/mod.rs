@@ -1,3 +1,4 @@
 //! The engines from the outside: recorded cases, and comparisons with the programs they imitate.
 
 mod kustomize;
+mod template;
