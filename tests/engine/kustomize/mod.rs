@@ -2,7 +2,10 @@
 //!
 //! `WEIR_KUSTOMIZE` names the reference, version 5.8.1. Without it the comparisons say so and pass.
 
+mod addresses;
 mod cases;
 mod compare;
 mod differential;
+mod hostile;
+mod mutate;
 mod random;

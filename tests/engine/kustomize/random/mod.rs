@@ -2,7 +2,7 @@
 //! which number on; every seed makes the same repository again. What differs is made small before it is shown.
 
 mod make;
-mod text;
+pub mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
