@@ -1,3 +1,4 @@
 //! The shared words from the outside.
 
+mod hostile;
 mod yaml;
