@@ -1,6 +1,7 @@
 //! Pure machines: values in, values out. No I/O, no clock, no spawning, no logging.
 
 pub mod archive;
+pub mod chart;
 pub mod ignore;
 pub mod kustomize;
 pub mod order;

@@ -65,9 +65,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("deepEqual", &[Type::Any, Type::Any], |_, args| Ok(deep_equal(&args[0], &args[1], 0)?.into())),
 ];
 
-/// The map itself: Go gives it back under the plain type, which only its own kind of text can show.
+/// The map itself, as Go gives it back: under the plain type.
 fn plain(map: &Map) -> Map {
-    map.clone()
+    map.retyped(Fields::Any)
 }
 
 fn dict(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {

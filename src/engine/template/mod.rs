@@ -205,6 +205,11 @@ fn described(failure: &Failure, name: &str) -> TemplateError {
     TemplateError::Failed(failure.shown(name))
 }
 
+/// Reads a version as templates do: a leading `v` and missing numbers are allowed.
+pub fn parse_version(written: &str) -> Option<semver::Version> {
+    addresses::parse_version(written).ok()
+}
+
 /// The files of a chart as `.Files`.
 pub fn files(contents: impl IntoIterator<Item = (String, Vec<u8>)>) -> Value {
     methods::files(contents)

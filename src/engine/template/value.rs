@@ -75,11 +75,13 @@ pub enum Fields {
 
 /// A map with text keys, shared by all who hold it.
 #[derive(Clone, Debug)]
-pub struct Map(Rc<MapBody>);
+pub struct Map {
+    body: Rc<MapBody>,
+    of: Fields,
+}
 
 #[derive(Debug)]
 pub(super) struct MapBody {
-    of: Fields,
     nil: bool,
     entries: RefCell<Entries>,
     noted: Cell<bool>,
@@ -129,40 +131,41 @@ impl Map {
     }
 
     pub fn of(of: Fields, entries: Entries) -> Self {
-        Map(Rc::new(MapBody { of, nil: false, entries: RefCell::new(entries), noted: Cell::new(false) }))
+        let body = MapBody { nil: false, entries: RefCell::new(entries), noted: Cell::new(false) };
+        Map { body: Rc::new(body), of }
     }
 
     /// Go's nil map: reads as empty, refuses writes.
     pub fn nil() -> Self {
-        let entries = RefCell::default();
-        Map(Rc::new(MapBody { of: Fields::Any, nil: true, entries, noted: Cell::new(false) }))
+        let body = MapBody { nil: true, entries: RefCell::default(), noted: Cell::new(false) };
+        Map { body: Rc::new(body), of: Fields::Any }
     }
 
-    /// The same entries under another Go type, no longer shared with the original.
+    /// The same map under another Go type; a change of one is a change of both.
     pub fn retyped(&self, of: Fields) -> Self {
-        Map::of(of, self.entries().clone())
+        Map { body: Rc::clone(&self.body), of }
     }
 
     pub fn entries(&self) -> Ref<'_, Entries> {
-        self.0.entries.borrow()
+        self.body.entries.borrow()
     }
 
     pub fn get(&self, key: &str) -> Option<Value> {
-        self.0.entries.borrow().get(key).cloned()
+        self.body.entries.borrow().get(key).cloned()
     }
 
     pub fn insert(&self, key: Rc<str>, value: Value) {
-        let old = self.0.entries.borrow_mut().insert(key, value);
+        let old = self.body.entries.borrow_mut().insert(key, value);
         drop(old);
     }
 
     pub fn remove(&self, key: &str) {
-        let old = self.0.entries.borrow_mut().remove(key);
+        let old = self.body.entries.borrow_mut().remove(key);
         drop(old);
     }
 
     pub fn len(&self) -> usize {
-        self.0.entries.borrow().len()
+        self.body.entries.borrow().len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -170,20 +173,20 @@ impl Map {
     }
 
     pub fn kind(&self) -> Fields {
-        self.0.of
+        self.of
     }
 
     pub fn is_nil(&self) -> bool {
-        self.0.nil
+        self.body.nil
     }
 
     pub fn is_same(&self, other: &Map) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.body, &other.body)
     }
 
     /// Marks the map as changed by a template; the first time, gives the handle by which a cycle can be cut later.
     pub(super) fn note(&self) -> Option<std::rc::Weak<MapBody>> {
-        (!self.0.noted.replace(true)).then(|| Rc::downgrade(&self.0))
+        (!self.body.noted.replace(true)).then(|| Rc::downgrade(&self.body))
     }
 }
 
@@ -204,7 +207,7 @@ fn unravel(mut left: Vec<Value>) {
                     left.append(&mut body.items);
                 }
             }
-            Value::Map(Map(body)) => {
+            Value::Map(Map { body, .. }) => {
                 if let Ok(mut body) = Rc::try_unwrap(body) {
                     left.extend(std::mem::take(body.entries.get_mut()).into_values());
                 }

@@ -1,0 +1,179 @@
+//! Cuts rendered files into manifests and hooks and puts them in the order Helm installs them.
+//!
+//! Start with [`sort`]. Source: helm pkg/release/v1/util (manifest.go, manifest_sorter.go, kind_sorter.go).
+
+use serde_json::Value as Json;
+
+use super::ChartError;
+use crate::base::yaml;
+
+/// Kinds in the order in which they are installed; others come last, by name.
+const INSTALL_ORDER: [&str; 38] = [
+    "PriorityClass",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+];
+
+const EVENTS: [&str; 10] = [
+    "pre-install",
+    "post-install",
+    "pre-delete",
+    "post-delete",
+    "pre-upgrade",
+    "post-upgrade",
+    "pre-rollback",
+    "post-rollback",
+    "test",
+    "test-success",
+];
+
+/// One document of a rendered file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// The template it came from, e.g. `app/templates/service.yaml`.
+    pub path: String,
+    pub kind: String,
+    pub name: String,
+    pub text: String,
+}
+
+/// A manifest that is run at a moment of a release's life.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hook {
+    pub manifest: Manifest,
+    /// E.g. `pre-install`; `test-success` is `test`.
+    pub events: Vec<String>,
+    pub weight: i64,
+    pub delete_policies: Vec<String>,
+    pub log_policies: Vec<String>,
+}
+
+/// Sorts the documents of rendered files into hooks and manifests.
+///
+/// Errors when a document is not YAML.
+pub(super) fn sort(mut files: Vec<(String, String)>) -> Result<(Vec<Hook>, Vec<Manifest>), ChartError> {
+    files.sort();
+    let (mut hooks, mut manifests) = (Vec::new(), Vec::new());
+    for (path, content) in &files {
+        let base = path.rsplit('/').next().unwrap_or_default();
+        if base.starts_with('_') || content.trim().is_empty() {
+            continue;
+        }
+        for text in split(content) {
+            let head = head(path, text)?;
+            let scalar = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
+            let meta = head.get("metadata");
+            let annotations = meta.and_then(|meta| meta.get("annotations"));
+            let manifest = Manifest {
+                path: path.clone(),
+                kind: scalar(head.get("kind")),
+                name: scalar(meta.and_then(|meta| meta.get("name"))),
+                text: text.to_owned(),
+            };
+            match annotations.and_then(|annotations| annotations.get("helm.sh/hook")).and_then(Json::as_str) {
+                None => manifests.push(manifest),
+                Some(events) => hooks.extend(hook(manifest, events, annotations.unwrap_or(&Json::Null))),
+            }
+        }
+    }
+    manifests.sort_by_key(|manifest| rank(&manifest.kind));
+    hooks.sort_by_key(|hook| rank(&hook.manifest.kind));
+    Ok((hooks, manifests))
+}
+
+fn rank(kind: &str) -> (usize, String) {
+    match INSTALL_ORDER.iter().position(|known| *known == kind) {
+        Some(place) => (place, String::new()),
+        None => (INSTALL_ORDER.len(), kind.to_owned()),
+    }
+}
+
+/// The documents of a file without their `---` lines and leading space.
+pub(super) fn split(content: &str) -> Vec<&str> {
+    let content = content.trim_start();
+    let mut documents = Vec::new();
+    let mut start = 0;
+    let mut line = 0;
+    while line < content.len() {
+        let end = content[line..].find('\n').map_or(content.len(), |end| line + end + 1);
+        if let Some(rest) = content[line..end].strip_prefix("---") {
+            documents.push(&content[start..line]);
+            start = end - rest.trim_start_matches([' ', '\t']).len();
+        }
+        line = end;
+    }
+    documents.push(&content[start..]);
+    documents.into_iter().filter(|document| !document.trim().is_empty()).map(str::trim_start).collect()
+}
+
+fn head(path: &str, text: &str) -> Result<Json, ChartError> {
+    let failed = |why: String| ChartError::Manifest { path: path.to_owned(), why };
+    let documents = yaml::read_as(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
+    let head = documents.map_err(|error| failed(error.to_string()))?;
+    let head = head.into_iter().next().map_or(Json::Null, |document| document.value);
+    if !head.is_object() && !head.is_null() {
+        return Err(failed("the document is not a map".into()));
+    }
+    if let Some(annotations) = head.pointer("/metadata/annotations").and_then(Json::as_object)
+        && let Some((key, _)) = annotations.iter().find(|(_, value)| !value.is_string() && !value.is_null())
+    {
+        return Err(failed(format!("the annotation {key} is not text; put its value in quotes")));
+    }
+    Ok(head)
+}
+
+fn hook(manifest: Manifest, events: &str, annotations: &Json) -> Option<Hook> {
+    let list = |key: &str| {
+        let value = annotations.get(key).and_then(Json::as_str);
+        value.map_or_else(Vec::new, |value| value.split(',').map(|part| part.trim().to_lowercase()).collect())
+    };
+    let events: Vec<String> = events.split(',').map(|event| event.trim().to_lowercase()).collect();
+    // A hook that Helm does not know is neither run nor installed.
+    if !events.iter().all(|event| EVENTS.contains(&event.as_str())) {
+        return None;
+    }
+    let events = events.into_iter().map(|event| if event == "test-success" { "test".into() } else { event }).collect();
+    let weight = annotations.get("helm.sh/hook-weight").and_then(Json::as_str);
+    Some(Hook {
+        manifest,
+        events,
+        weight: weight.and_then(|weight| weight.parse().ok()).unwrap_or(0),
+        delete_policies: list("helm.sh/hook-delete-policy"),
+        log_policies: list("helm.sh/hook-output-log-policy"),
+    })
+}

@@ -1,0 +1,70 @@
+//! Helm charts as data: loading, dependencies, values, rendering, and the order of what comes out.
+//!
+//! Pure: files come in as trees, what templates ask of the world through `template::World`. A schema of the values is
+//! kept, not checked. Start with [`Chart::load`] and [`Chart::render`].
+//! Source: helm pkg/chart/v2, pkg/engine, pkg/release/v1/util.
+
+mod dependencies;
+mod ignore;
+mod load;
+mod manifests;
+mod metadata;
+mod render;
+mod values;
+
+use serde_json::{Map as JsonMap, Value as Json};
+
+pub use load::{merge, read_values};
+pub use manifests::{Hook, Manifest};
+pub use metadata::{Dependency, Metadata};
+pub use render::{Capabilities, Release, Rendered};
+
+use super::template::{Lookup, TemplateError};
+
+/// A chart with the charts within it.
+#[derive(Clone, Debug, Default)]
+pub struct Chart {
+    pub metadata: Metadata,
+    /// The defaults. Numbers are floats, as Go reads them.
+    pub values: JsonMap<String, Json>,
+    pub templates: Vec<ChartFile>,
+    /// Everything that is neither a template nor known by name.
+    pub files: Vec<ChartFile>,
+    /// The JSON schema of the values, as text.
+    pub schema: Option<Vec<u8>>,
+    pub dependencies: Vec<Chart>,
+}
+
+/// A file of a chart, its path from the chart's root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChartFile {
+    pub path: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Why a chart could not be loaded or rendered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChartError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("cannot load {path}: {why}")]
+    File { path: String, why: String },
+    #[error("cannot unpack the chart: {0}")]
+    Archive(String),
+    #[error("error unpacking subchart {name} in {chart}: {cause}")]
+    Within { name: String, chart: String, cause: Box<ChartError> },
+    #[error("YAML parse error on {path}: {why}")]
+    Manifest { path: String, why: String },
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+impl ChartError {
+    /// The object of the cluster that has to be brought before the chart can be rendered.
+    pub fn need(&self) -> Option<&Lookup> {
+        match self {
+            ChartError::Template(TemplateError::Need(lookup)) => Some(lookup),
+            _ => None,
+        }
+    }
+}

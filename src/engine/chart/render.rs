@@ -1,0 +1,244 @@
+//! Renders a chart: gives every template its data, runs them, and sorts what comes out.
+//!
+//! Start with [`Chart::render`]. Source: helm pkg/engine (recAllTpls), pkg/action (renderResources).
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_json::{Map as JsonMap, Value as Json};
+
+use super::manifests::{Hook, Manifest, sort};
+use super::{Chart, ChartError, dependencies, values};
+use crate::engine::template::{Fields, Items, List, Map, Object, Templates, Value, World, files};
+
+/// What the templates learn of the cluster.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    /// E.g. `v1.33.4-gke.1245000`.
+    pub kube_version: String,
+    /// `group/version` and `group/version/Kind`.
+    pub api_versions: Vec<String>,
+    /// The Helm that weir stands for.
+    pub helm_version: String,
+}
+
+/// The release a chart is rendered for.
+#[derive(Clone, Debug)]
+pub struct Release {
+    pub name: String,
+    pub namespace: String,
+    pub revision: i64,
+    pub is_upgrade: bool,
+}
+
+/// A rendered chart.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// The contents of `crds/`, never templates: path and text.
+    pub crds: Vec<(String, String)>,
+    pub hooks: Vec<Hook>,
+    pub manifests: Vec<Manifest>,
+    pub notes: String,
+    /// The values the chart was rendered with, defaults included.
+    pub values: JsonMap<String, Json>,
+}
+
+impl Chart {
+    /// Renders the chart with values over its defaults.
+    ///
+    /// Errors with the first template that fails, or with the object a `lookup` needs.
+    pub fn render(
+        &self,
+        given: &JsonMap<String, Json>,
+        release: &Release,
+        capabilities: &Capabilities,
+        world: &World<'_>,
+    ) -> Result<Rendered, ChartError> {
+        let mut chart = self.clone();
+        dependencies::resolve(&mut chart, given)?;
+        let wanted = &chart.metadata.kube_version;
+        let plain = plain_version(&capabilities.kube_version);
+        if !wanted.is_empty() && !dependencies::is_compatible(wanted, &plain) {
+            let is = &capabilities.kube_version;
+            let why = format!("chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {is}");
+            return Err(ChartError::Invalid(why));
+        }
+        let values = values::coalesce(&chart, given.clone(), false)?;
+        let mut plan = Plan {
+            templates: Vec::new(),
+            release: release_value(release),
+            capabilities: capabilities_value(capabilities, &plain),
+        };
+        let root = Value::from_values(&Json::Object(values.clone()));
+        plan.add(&chart, "", root, true);
+        let mut files = plan.run(world)?;
+        let notes_path = format!("{}/templates/NOTES.txt", chart.metadata.name);
+        let notes = files.iter().find(|(path, _)| *path == notes_path).map(|(_, text)| text.clone());
+        files.retain(|(path, _)| !path.ends_with("NOTES.txt"));
+        let (hooks, manifests) = sort(files)?;
+        let mut crds = Vec::new();
+        collect_crds(&chart, "", &mut crds);
+        Ok(Rendered { crds, hooks, manifests, notes: notes.unwrap_or_default(), values })
+    }
+}
+
+impl Rendered {
+    /// What `helm template` prints.
+    pub fn text(&self, with_crds: bool) -> String {
+        let mut out = String::new();
+        let crds = self.crds.iter().filter(|_| with_crds).map(|(path, text)| (path, text));
+        let manifests = self.manifests.iter().map(|manifest| (&manifest.path, &manifest.text));
+        for (path, text) in crds.chain(manifests) {
+            out.push_str(&format!("---\n# Source: {path}\n{text}\n"));
+        }
+        let mut out = format!("{}\n", out.trim());
+        for hook in &self.hooks {
+            out.push_str(&format!("---\n# Source: {}\n{}\n", hook.manifest.path, hook.manifest.text));
+        }
+        out
+    }
+}
+
+/// A version without what a provider adds.
+fn plain_version(version: &str) -> String {
+    let numbers: Vec<&str> = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).take(3).collect();
+    format!("v{}", numbers.join("."))
+}
+
+fn path(above: &str, chart: &Chart) -> String {
+    if above.is_empty() { chart.metadata.name.clone() } else { format!("{above}/charts/{}", chart.metadata.name) }
+}
+
+fn collect_crds(chart: &Chart, above: &str, found: &mut Vec<(String, String)>) {
+    let full = path(above, chart);
+    let is_crd =
+        |path: &str| path.starts_with("crds/") && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
+    for file in chart.files.iter().filter(|file| is_crd(&file.path)) {
+        found.push((format!("{full}/{}", file.path), String::from_utf8_lossy(&file.bytes).into_owned()));
+    }
+    for sub in &chart.dependencies {
+        collect_crds(sub, &full, found);
+    }
+}
+
+fn release_value(release: &Release) -> Value {
+    Value::map([
+        ("Name", Value::str(&release.name)),
+        ("Namespace", Value::str(&release.namespace)),
+        ("IsUpgrade", Value::Bool(release.is_upgrade)),
+        ("IsInstall", Value::Bool(!release.is_upgrade)),
+        ("Revision", Value::Int(release.revision)),
+        ("Service", Value::str("Helm")),
+    ])
+}
+
+fn capabilities_value(capabilities: &Capabilities, plain: &str) -> Value {
+    let object = |type_name, fields, text| {
+        Value::Object(Rc::new(Object { type_name, pointer: type_name == "*common.Capabilities", fields, text }))
+    };
+    let mut numbers = plain.trim_start_matches('v').split('.').map(Value::str);
+    let version = if capabilities.kube_version.starts_with('v') {
+        capabilities.kube_version.clone()
+    } else {
+        format!("v{}", capabilities.kube_version)
+    };
+    let kubernetes = vec![
+        ("Version", Value::from(version)),
+        ("Major", numbers.next().unwrap_or_default()),
+        ("Minor", numbers.next().unwrap_or_default()),
+    ];
+    let blank = || Value::str("");
+    let helm = vec![
+        ("Version", Value::str(&capabilities.helm_version)),
+        ("GitCommit", blank()),
+        ("GitTreeState", blank()),
+        ("GoVersion", blank()),
+        ("KubeClientVersion", blank()),
+    ];
+    let versions = capabilities.api_versions.iter().map(|version| Value::str(version)).collect();
+    let fields = vec![
+        ("KubeVersion", object("common.KubeVersion", kubernetes, Some(plain.into()))),
+        ("APIVersions", Value::List(List::of(Items::Versions, versions))),
+        ("HelmVersion", object("version.BuildInfo", helm, None)),
+    ];
+    object("*common.Capabilities", fields, None)
+}
+
+/// A template with the data of its chart.
+struct Planned {
+    path: String,
+    text: String,
+    data: Map,
+    base_path: String,
+}
+
+struct Plan {
+    templates: Vec<Planned>,
+    release: Value,
+    capabilities: Value,
+}
+
+impl Plan {
+    /// Plans the templates of a chart and of those within; gives what `.Subcharts` shows of it.
+    fn add(&mut self, chart: &Chart, above: &str, values: Value, is_root: bool) -> Value {
+        let full = path(above, chart);
+        let values = match values {
+            Value::Map(values) => values.retyped(Fields::Values),
+            _ => Map::of(Fields::Values, Default::default()),
+        };
+        let mut subcharts = Vec::new();
+        for sub in &chart.dependencies {
+            let inner = values.get(&sub.metadata.name).unwrap_or_default();
+            subcharts.push((sub.metadata.name.clone(), self.add(sub, &full, inner, false)));
+        }
+        let contents = chart.files.iter().map(|file| (file.path.clone(), file.bytes.clone()));
+        let data = Value::map([
+            ("Chart", chart.metadata.to_value(is_root)),
+            ("Files", files(contents)),
+            ("Release", self.release.clone()),
+            ("Capabilities", self.capabilities.clone()),
+            ("Values", Value::Map(values)),
+            ("Subcharts", Value::map(subcharts)),
+        ]);
+        let Value::Map(map) = &data else { return data };
+        for file in &chart.templates {
+            let base = file.path.rsplit('/').next().unwrap_or_default();
+            if chart.metadata.is_library() && !base.starts_with('_') {
+                continue;
+            }
+            self.templates.push(Planned {
+                path: format!("{full}/{}", file.path),
+                text: String::from_utf8_lossy(&file.bytes).into_owned(),
+                data: map.retyped(Fields::Values),
+                base_path: format!("{full}/templates"),
+            });
+        }
+        data
+    }
+
+    /// Parses all, deepest path first, and runs those that are no partials.
+    fn run(mut self, world: &World<'_>) -> Result<Vec<(String, String)>, ChartError> {
+        let depth = |planned: &Planned| planned.path.matches('/').count();
+        self.templates.sort_by(|a, b| (depth(b), &b.path).cmp(&(depth(a), &a.path)));
+        let mut templates = Templates::new();
+        let mut seen = HashMap::new();
+        for planned in &self.templates {
+            if seen.insert(&planned.path, ()).is_none() {
+                templates.add(&planned.path, &planned.text)?;
+            }
+        }
+        let run: Vec<&Planned> = self
+            .templates
+            .iter()
+            .filter(|planned| !planned.path.rsplit('/').next().unwrap_or_default().starts_with('_'))
+            .collect();
+        let data = run.iter().map(|planned| {
+            let about = [("Name", &planned.path), ("BasePath", &planned.base_path)];
+            let about = about.into_iter().map(|(key, value)| (key.into(), Value::str(value))).collect();
+            planned.data.insert("Template".into(), Value::Map(Map::of(Fields::Values, about)));
+            (planned.path.as_str(), Value::Map(planned.data.clone()))
+        });
+        let outputs = templates.render(data, world)?;
+        Ok(run.iter().map(|planned| planned.path.clone()).zip(outputs).collect())
+    }
+}
