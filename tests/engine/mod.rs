@@ -1,4 +1,5 @@
 //! The engines from the outside: recorded cases, and comparisons with the programs they imitate.
 
+mod chart;
 mod kustomize;
 mod template;

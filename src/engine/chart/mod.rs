@@ -35,6 +35,15 @@ pub struct Chart {
     pub dependencies: Vec<Chart>,
 }
 
+impl Chart {
+    /// The names of the charts that `Chart.yaml` asks for and that are not there; Helm refuses to start without them.
+    pub fn missing_dependencies(&self) -> Vec<&str> {
+        let there = |name: &str| self.dependencies.iter().any(|chart| chart.metadata.name == name);
+        let wanted = self.metadata.dependencies.iter().map(|dependency| dependency.name.as_str());
+        wanted.filter(|name| !there(name)).collect()
+    }
+}
+
 /// A file of a chart, its path from the chart's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartFile {
