@@ -25,24 +25,29 @@ const FIRST: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-le
 /// How long an event is kept after it was last seen, as in the real server.
 const EVENT_SECONDS: i64 = 3600;
 
-/// Makes the namespaces, and the service, that always exist.
+/// Makes the namespaces, the service and the role that always exist.
 ///
 /// Errors when they are missing and cannot be written.
 pub async fn first_namespaces(core: &Arc<Core>) -> Result<(), Failure> {
     for name in FIRST {
         let body = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name}});
-        create(core, "namespaces", "", body).await?;
+        create(core, ("", "namespaces"), "", body).await?;
     }
     // Every cluster has it, and clients look for it.
     let service = json!({"kind": "Service", "apiVersion": "v1",
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {"type": "ClusterIP", "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]}});
-    create(core, "services", "default", service).await
+    create(core, ("", "services"), "default", service).await?;
+    let rules =
+        json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]);
+    let role = json!({"kind": "ClusterRole", "apiVersion": "rbac.authorization.k8s.io/v1", "rules": rules,
+        "metadata": {"name": "cluster-admin", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}});
+    create(core, ("rbac.authorization.k8s.io", "clusterroles"), "", role).await
 }
 
-/// Creates an object of the core group, unless it is there.
-async fn create(core: &Arc<Core>, plural: &str, namespace: &str, body: Value) -> Result<(), Failure> {
-    let resource = core.store.read().catalog.find("", "v1", plural).cloned();
+/// Creates an object of a group's first version, unless it is there.
+async fn create(core: &Arc<Core>, (group, plural): (&str, &str), namespace: &str, body: Value) -> Result<(), Failure> {
+    let resource = core.store.read().catalog.find(group, "v1", plural).cloned();
     let Some(resource) = resource else { return Ok(()) };
     let key = Key::new(&resource.storage, namespace, body["metadata"]["name"].as_str().unwrap_or_default());
     if core.store.read().get(&key).is_some() {
@@ -74,7 +79,7 @@ pub async fn furnish(core: &Arc<Core>, namespace: &str) -> Result<(), Failure> {
     let note = "the embedded API has no cluster certificate; this map exists because workloads mount it\n";
     let map = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": note}});
     for (plural, body) in [("serviceaccounts", account), ("configmaps", map)] {
-        match create(core, plural, namespace, body).await {
+        match create(core, ("", plural), namespace, body).await {
             // The namespace went meanwhile, or somebody else was faster.
             Err(failure) if matches!(failure.code, 403 | 404 | 409) => {}
             other => other?,

@@ -33,6 +33,26 @@ metadata: {name: job}
 spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox}]}}}
 ";
 
+const SETS: &str = "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  replicas: 2
+  updateStrategy: {type: RollingUpdate}
+  selector: {matchLabels: {app: db}}
+  template: {metadata: {labels: {app: db}}, spec: {containers: [{name: c, image: 'db:1'}]}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  updateStrategy: {type: RollingUpdate}
+  selector: {matchLabels: {app: agent}}
+  template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: c, image: 'agent:1'}]}}
+";
+
 const DEFINITION: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -119,6 +139,7 @@ async fn kubectl_cannot_tell() {
     write(&dir, "config", &served.kubeconfig);
     write(&dir, "app.yaml", APP);
     write(&dir, "crd.yaml", DEFINITION);
+    write(&dir, "sets.yaml", SETS);
     create_in_every_form(&mut kubectl).await;
     apply_and_change(&mut kubectl, &dir).await;
     look(&mut kubectl).await;
@@ -215,6 +236,11 @@ async fn apply_and_change(kubectl: &mut Kubectl, dir: &Path) {
         ("set resources deploy/app --limits=cpu=1", "resource requirements updated"),
         ("rollout restart deploy/app", "restarted"),
         ("rollout status deploy/app --timeout=20s", "successfully rolled out"),
+        ("apply -f sets.yaml", "statefulset.apps/db created"),
+        ("rollout status sts/db --timeout=20s", "complete"),
+        ("rollout status ds/agent --timeout=20s", "successfully rolled out"),
+        ("get sts,ds -o yaml", "weir.dev/Simulated"),
+        ("delete -f sets.yaml", "deleted"),
         ("rollout pause deploy/app", "paused"),
         ("rollout resume deploy/app", "resumed"),
         ("wait --for=condition=Available deploy/app --timeout=20s", "condition met"),

@@ -5,9 +5,11 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
+use weir::base::State;
 use weir::embedded::{Embedded, Options};
+use weir::kinds::kstatus;
 
 async fn open(simulate: bool) -> Embedded {
     Embedded::open(Options { simulate, ..Options::default() }).await.unwrap()
@@ -25,6 +27,7 @@ fn condition(deployment: &Deployment, kind: &str) -> Option<(String, String)> {
     Some((found.status.clone().unwrap_or_default(), found.message.clone().unwrap_or_default()))
 }
 
+/// Waits for something to be found, at most ten seconds.
 async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
     tokio::time::timeout(Duration::from_secs(10), async {
         loop {
@@ -112,4 +115,58 @@ async fn nothing_is_simulated_when_it_is_off() {
     api.create(&PostParams::default(), &deployment("a", "")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(api.get("a").await.unwrap().status.is_none_or(|s| s.conditions.is_none()));
+}
+
+/// Not every kind has conditions of its own; a person must not take any of them for the real thing.
+#[tokio::test]
+async fn every_simulated_kind_is_seen_as_ready_and_simulated() {
+    let embedded = open(true).await;
+    let pod = json!({"containers": [{"name": "c", "image": "i"}]});
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": pod});
+    let selector = json!({"matchLabels": {"a": "b"}});
+    let port = json!([{"port": 80}]);
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    let backend = json!({"service": {"name": "s", "port": {"number": 80}}});
+    for (api_version, kind, plural, spec) in [
+        ("apps/v1", "Deployment", "deployments", json!({"selector": selector, "template": template})),
+        (
+            "apps/v1",
+            "StatefulSet",
+            "statefulsets",
+            json!({"serviceName": "s", "selector": selector, "template": template}),
+        ),
+        ("apps/v1", "DaemonSet", "daemonsets", json!({"selector": selector, "template": template})),
+        ("apps/v1", "ReplicaSet", "replicasets", json!({"selector": selector, "template": template})),
+        (
+            "batch/v1",
+            "Job",
+            "jobs",
+            json!({"template": {"spec": {"restartPolicy": "Never", "containers": pod["containers"]}}}),
+        ),
+        ("v1", "Pod", "pods", pod.clone()),
+        ("v1", "PersistentVolumeClaim", "persistentvolumeclaims", claim),
+        ("v1", "Service", "services", json!({"type": "LoadBalancer", "ports": port})),
+        ("networking.k8s.io/v1", "Ingress", "ingresses", json!({"defaultBackend": backend})),
+        ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", json!({"selector": selector})),
+    ] {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource {
+            group: group.into(),
+            version: version.into(),
+            api_version: api_version.into(),
+            kind: kind.into(),
+            plural: plural.into(),
+        };
+        let api: Api<DynamicObject> = Api::default_namespaced_with(embedded.client(), &resource);
+        let body = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, "spec": spec});
+        api.create(&PostParams::default(), &serde_json::from_value(body).unwrap()).await.unwrap();
+        let found = until(|| async {
+            let object = serde_json::to_value(api.get("a").await.unwrap()).unwrap();
+            let health = kstatus::health(&object);
+            (health.state == State::Ready && health.simulated).then_some(object)
+        });
+        // The name of the kind, should this one wait in vain.
+        println!("{kind}");
+        assert!(found.await["status"].to_string().contains("simulated"), "{kind}");
+    }
 }
