@@ -123,16 +123,3 @@ fn walk(directory: &Path, recursive: bool, files: &mut Vec<PathBuf>) -> Result<(
 fn unreadable(path: &Path, e: &std::io::Error) -> CliError {
     CliError::user(format!("{} cannot be read: {e}", path.display()), "")
 }
-
-/// Keys in alphabetical order at every level, as flux and kubectl print documents.
-pub fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
-        plain => plain,
-    }
-}

@@ -1,10 +1,10 @@
 //! `weir export`: documents without status and what only the server sets, ready for a Git repository.
 
-use super::documents::sorted;
 use super::pick::pick;
 use super::session::Session;
 use super::{CliError, Cx};
 use crate::base::{Id, yaml};
+use crate::verbs::sorted;
 use crate::verbs::{self, Answer, Query};
 
 #[derive(clap::Args, Debug)]

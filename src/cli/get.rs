@@ -5,7 +5,6 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use super::documents::sorted;
 use super::output::Table;
 use super::pick::{Picked, Wanted, pick};
 use super::session::{Session, connect, now};
@@ -13,6 +12,7 @@ use super::{CliError, Cx};
 use crate::base::{Age, Id, Object, yaml};
 use crate::cluster::{Cluster, ClusterError};
 use crate::kinds::Column;
+use crate::verbs::sorted;
 
 /// Show objects: all of a kind, or those named.
 ///

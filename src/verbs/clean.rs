@@ -44,6 +44,19 @@ pub(super) fn view(document: &Value) -> Value {
     view
 }
 
+/// Keys in alphabetical order at every level, as flux and kubectl print documents.
+pub fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
+        plain => plain,
+    }
+}
+
 /// What goes into Git: masked, as [`view`], without owners, finalizers and requests.
 pub(super) fn export(document: &Value) -> Value {
     let mut export = view(&masked(document));

@@ -5,7 +5,7 @@
 
 use similar::{ChangeTag, TextDiff};
 
-use super::clean::{difference, masked, masked_edit, masks_in, view};
+use super::clean::{difference, masked, masked_edit, masks_in, sorted, view};
 use super::reconcile::achievement;
 use super::settle::{Patience, settle};
 use super::{Change, Desk, DiffLine, MANAGER, Outcome, Problem, Progress, Refusal, Review, by_git, live, refuse};
@@ -31,7 +31,7 @@ struct Edit {
 /// The document and the YAML that an editor opens.
 pub(super) fn open(document: &Value) -> (Value, String) {
     let original = masked(document);
-    let yaml = yaml::write(&view(&original));
+    let yaml = yaml::write(&sorted(view(&original)));
     (original, yaml)
 }
 
@@ -50,7 +50,8 @@ pub(super) async fn review(desk: &Desk, original: &Value, text: &str) -> Result<
     if let Some(patch) = edit.patch.as_ref().filter(|_| may_be_sent) {
         edit.problems.extend(dry_run(desk, &id, &live, patch, text).await);
     }
-    let diff = diff(&yaml::write(&view(original)), &yaml::write(&masked_edit(&view(original), &edit.edited)));
+    let (before, after) = (view(original), masked_edit(&view(original), &edit.edited));
+    let diff = diff(&yaml::write(&sorted(before)), &yaml::write(&sorted(after)));
     Ok(Review { problems: edit.problems, diff, by_git: by_git(desk, &id, &live) })
 }
 

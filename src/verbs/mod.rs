@@ -3,6 +3,7 @@
 //! A verb ends when its *effect* is known, not when the request is accepted. Start with [`ask`] (change something) and
 //! [`fetch`] (look at something).
 
+pub use self::clean::sorted;
 use std::time::Duration;
 
 use crate::base::{Health, Id, Stamp, State, Text, Value, yaml};
@@ -230,13 +231,13 @@ pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
             let now = Stamp(jiff::Timestamp::now().as_second());
             Answer::Description(describe::describe(desk, &id, &document, &events, now))
         }
-        Query::Yaml(id) => Answer::Yaml(yaml::write(&seen(desk, &id).await?)),
+        Query::Yaml(id) => Answer::Yaml(yaml::write(&sorted(seen(desk, &id).await?))),
         Query::Export(id) => {
             if id.group.is_empty() && &*id.kind == "Secret" {
                 let message = format!("{id} is not exported: its values would be in the clear");
                 return Err(refuse(message, "keep Secrets in Git encrypted only, e.g. with SOPS"));
             }
-            Answer::Yaml(yaml::write(&clean::export(&live(desk, &id).await?)))
+            Answer::Yaml(yaml::write(&sorted(clean::export(&live(desk, &id).await?))))
         }
         Query::Edit(id) => {
             let (original, yaml) = edit::open(&live(desk, &id).await?);

@@ -199,6 +199,41 @@ async fn broken_answers_end_in_an_error_and_leave_nothing() {
     assert_eq!(world.left_in_scratch(), 0);
 }
 
+fn packet(line: &str) -> Vec<u8> {
+    format!("{:04x}{line}", line.len() + 4).into_bytes()
+}
+
+#[tokio::test]
+async fn floods_and_tricks_of_references_are_refused() {
+    let world = World::new();
+    let id = world.repository("app").commit("x", &[("a", "a")]);
+    let advertisement = ["# service=git-upload-pack\n", "", "version 2\n", "ls-refs\n", "fetch\n", ""];
+    let advertisement: Vec<u8> =
+        advertisement.iter().flat_map(|line| if line.is_empty() { b"0000".to_vec() } else { packet(line) }).collect();
+    let tag = |name: &str| packet(&format!("{id} refs/tags/{name}\n"));
+    let listed = |lines: Vec<Vec<u8>>| [lines.concat(), b"0000".to_vec()].concat();
+    let newest = Reference::Semver("*".into());
+    for (what, answer, why) in [
+        ("a million", listed((0..1_000_000).map(|n| tag(&format!("v1.0.{n}"))).collect()), "references"),
+        ("a name of 64 KiB", listed(vec![tag(&format!("v1.0.0-{}", "a".repeat(60_000)))]), ""),
+        ("names that climb", listed(vec![tag("../../x"), tag("v1.0.0/../../../../x"), tag("/etc/passwd")]), ""),
+        ("names that draw", listed(vec![tag("v1.0.0\x1b]0;x\x07"), tag("v1.0.0\r")]), ""),
+        ("a loop", listed(vec![packet(&format!("{id} HEAD symref-target:HEAD\n"))]), ""),
+        ("no object", listed(vec![packet("0000000000000000000000000000000000000000 refs/tags/v1.0.0\n")]), ""),
+    ] {
+        let mut manner = Manner::default();
+        manner.fixed.insert("/app/.git/info/refs".into(), (200, advertisement.clone()));
+        manner.fixed.insert("/app/.git/git-upload-pack".into(), (200, answer));
+        let server = Server::start(world.root.path(), manner).await;
+        let outcome = checkout(&remote(&server.url("app/.git")), &newest, &world.options()).await;
+        let error = outcome.err().unwrap_or_else(|| panic!("{what} was accepted"));
+        assert!(!matches!(error, GitError::Timeout { .. }) && error.to_string().contains(why), "{what}: {error}");
+        assert!(!error.to_string().contains('\x1b') && error.to_string().len() < 2_000, "{what}: {error:?}");
+        assert!(server.seen.lock().unwrap().len() >= 2, "{what}: the references were asked for");
+    }
+    assert_eq!(world.left_in_scratch(), 0);
+}
+
 #[tokio::test]
 async fn spoiled_packs_are_refused_and_leave_nothing() {
     let world = World::new();

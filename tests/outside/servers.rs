@@ -225,7 +225,10 @@ async fn answer(context: Context, request: Request<Incoming>) -> Result<Response
         Response::builder().status(status).header("content-type", "text/plain").body(Full::new(body.into()).boxed())
     };
     if let Some((status, body)) = manner.fixed.get(head.uri.path()) {
-        return Ok(respond(*status, body.clone()).unwrap());
+        let form = if head.uri.path().ends_with("/info/refs") { "advertisement" } else { "result" };
+        let form = format!("application/x-git-upload-pack-{form}");
+        let answer = Response::builder().status(*status).header("content-type", form);
+        return Ok(answer.body(Full::new(body.clone().into()).boxed()).unwrap());
     }
     if let Some(wanted) = &manner.wants
         && text("authorization").as_ref() != Some(wanted)

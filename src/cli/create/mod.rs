@@ -8,12 +8,12 @@ use std::time::Duration;
 use clap::{ArgAction, Subcommand};
 use serde_json::{Map, Value};
 
-use super::documents::sorted;
 use super::global::duration;
 use super::session::Session;
 use super::{CliError, Cx};
 use crate::base::{Text, format_duration, yaml};
 use crate::kinds::{Kind, check};
+use crate::verbs::sorted;
 use crate::verbs::{self, Ask};
 
 mod git_repository;

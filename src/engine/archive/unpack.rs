@@ -180,6 +180,7 @@ impl Unpacking<'_> {
             return Err(ArchiveError::Limit { what: "entries", limit: self.options.limits.entries as u64 });
         }
         let header = entry.header().clone();
+        check_numbers(&header)?;
         let kind = header.entry_type();
         let size = header.entry_size()?;
         let twice = || Err(ArchiveError::Form("two extensions describe the same member"));
@@ -297,6 +298,28 @@ fn read_all(mut entry: impl Read, size: u64) -> Result<Vec<u8>, ArchiveError> {
         true => Ok(bytes),
         false => Err(ArchiveError::Damaged(io::ErrorKind::UnexpectedEof.into())),
     }
+}
+
+/// Refuses numbers that are none, in fields that weir does not use too: other readers stop there, or go on.
+///
+/// Source: the number rules of Go's archive/tar, which Flux reads with.
+fn check_numbers(header: &tar::Header) -> Result<(), ArchiveError> {
+    let (old, devices) =
+        (header.as_old(), header.as_ustar().map_or([&[][..]; 2], |new| [&new.dev_major, &new.dev_minor]));
+    for field in [&old.mode[..], &old.uid, &old.gid, &old.mtime, devices[0], devices[1]] {
+        let text = field.trim_ascii_end();
+        let digits = text.iter().skip_while(|byte| matches!(byte, b' ' | 0));
+        let digits: Vec<u8> = digits.copied().take_while(|byte| !matches!(byte, 0 | b' ')).collect();
+        let first = field.first().copied().unwrap_or_default();
+        // Base 256: the bytes above the lowest eight only carry the sign.
+        let (mark, above) =
+            (matches!(first, 0x80 | 0xff), field.get(1..field.len().saturating_sub(8)).unwrap_or_default());
+        let binary = mark && above.iter().all(|byte| *byte == if first == 0xff { 0xff } else { 0 });
+        if !binary && !digits.iter().all(|byte| matches!(byte, b'0'..=b'7')) {
+            return Err(ArchiveError::Form("a number in a header is none"));
+        }
+    }
+    Ok(())
 }
 
 fn header_name(header: &tar::Header) -> Result<String, ArchiveError> {
