@@ -54,7 +54,7 @@ impl Reconciler for GitRepositories {
             let scratch = cx.artifacts.scratch();
             let found = git::resolve(&remote, &reference, &scratch).await.map_err(|e| fetch_failed(object, run, &e))?;
             if found == Revision::parse(&artifact.revision) {
-                let message = format!("no changes since last reconcilation: observed revision '{found}'");
+                let message = format!("no changes since last reconciliation: observed revision '{found}'");
                 run.event(Severity::Trace, "GitOperationSucceeded", &message, &[]).await;
                 settle(object, run, &artifact, recovers, None).await;
                 return Ok(Next::After(interval));

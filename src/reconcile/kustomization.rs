@@ -271,7 +271,7 @@ impl Work<'_> {
         let waited = run.rest(health::wait(&self.cx.cluster, &ids, &vanishing, timeout, outdated)).await;
         match waited {
             Ok(()) => {
-                let message = format!("health check passed in {}", format_duration(rounded(began.elapsed())));
+                let message = format!("Health check passed in {}", format_duration(rounded(began.elapsed())));
                 if news || !was_healthy {
                     run.event(Severity::Info, "Progressing", &message, &[]).await;
                     run.set_condition(object, "Healthy", "True", "Succeeded", &message);
