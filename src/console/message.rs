@@ -114,9 +114,9 @@ pub struct Sieve {
 #[derive(Clone, Debug)]
 pub enum Sand {
     /// Which of these match?
-    Places(Vec<(Id, State)>),
+    Places(Arc<[(Id, State)]>),
     /// Which match, in that order?
-    Entries(Vec<Arc<Entry>>, Order),
+    Entries(Arc<[Arc<Entry>]>, Order),
     /// The best few matches.
     Best(Arc<[Id]>, usize),
 }

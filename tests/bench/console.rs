@@ -1,7 +1,7 @@
 //! What the console costs: CPU per key press, bytes to the terminal per key press, memory. Prints; asserts nothing.
 //!
-//! `cargo bench --bench console [OBJECTS]`. Times are the mean and the worst of many presses, drawing included; the
-//! machine's load moves them, so trust the order of magnitude.
+//! `cargo bench --bench console [OBJECTS]`. Times are the median and the worst of many presses, drawing included; what
+//! else runs on the machine moves the worst, and hardly the median.
 
 #![allow(clippy::print_stdout)]
 
@@ -150,7 +150,7 @@ impl Bench {
     /// The time of the key alone; what it starts outside is done by another thread.
     fn press(&mut self, what: &str, before: &str, keys: &[&str], times: usize) {
         self.keys(before);
-        let (mut all, mut worst, mut presses) = (Duration::ZERO, Duration::ZERO, 0u32);
+        let mut took = Vec::new();
         let bytes = self.sink.0.load(Ordering::Relaxed);
         for _ in 0..times {
             for script in keys {
@@ -158,8 +158,7 @@ impl Bench {
                     self.at += Duration::from_millis(200);
                     let began = Instant::now();
                     let effects = self.take(Msg::Key(key, self.at));
-                    let took = began.elapsed();
-                    (all, worst, presses) = (all + took, worst.max(took), presses + 1);
+                    took.push(began.elapsed());
                     for effect in effects {
                         if let Effect::Sift(ticket, sieve) = effect {
                             self.take(Msg::Answer(ticket, Box::new(Answer::Sifted(sift(sieve)))));
@@ -168,8 +167,10 @@ impl Bench {
                 }
             }
         }
-        let bytes = (self.sink.0.load(Ordering::Relaxed) - bytes) / u64::from(presses);
-        println!("{what:<44} {:>9.3} ms  worst {:>8.3} ms  {bytes:>6} B", ms(all / presses), ms(worst));
+        let bytes = (self.sink.0.load(Ordering::Relaxed) - bytes) / took.len() as u64;
+        took.sort_unstable();
+        let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
+        println!("{what:<44} {:>9.3} ms  worst {:>8.3} ms  {bytes:>6} B", ms(median), ms(worst));
     }
 }
 
@@ -192,7 +193,7 @@ fn main() {
     let began = Instant::now();
     let mut bench = Bench::new(&store, 120, 40);
     println!("first frame after {:.1} ms, {:.1} MB in all", ms(began.elapsed()), resident());
-    println!("{:<44} {:>12}  {:>17}  {:>8}", "per key press at 120×40, frame included", "mean", "", "bytes");
+    println!("{:<44} {:>12}  {:>17}  {:>8}", "per key press at 120×40, frame included", "median", "", "bytes");
     bench.press("tree, folded: down and up", "", &["jjjjkkkk"], 50);
     bench.keys("E");
     bench.press("tree, all unfolded: down", "", &["j"], 400);

@@ -75,6 +75,8 @@ pub struct Forest {
     only_problems: bool,
     /// What changed while a sieve is under way; `None` when none is.
     meanwhile: Option<HashSet<Id>>,
+    /// What sieves get, kept from letter to letter while nothing changes.
+    sand: Option<Arc<[(Id, State)]>>,
     pub touched: u64,
 }
 
@@ -104,6 +106,7 @@ impl Forest {
 
     fn sync(&mut self, store: &Store, id: &Id) -> bool {
         let entry = store.get(id);
+        self.sand = None;
         if is_trunk(kinds::of_id(id).family) {
             self.seat(store, id, entry.as_ref());
         }

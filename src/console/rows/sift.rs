@@ -99,11 +99,12 @@ pub fn sift(sieve: Sieve) -> Sifted {
     let mut filter = Filter::new(&sieve.query, sieve.only_problems);
     match sieve.sand {
         Sand::Places(places) => {
-            let hits = places.into_iter().filter(|(id, state)| filter.score(id, *state).is_some());
-            Sifted::Places(hits.map(|(id, _)| id).collect())
+            let hits = places.iter().filter(|(id, state)| filter.score(id, *state).is_some());
+            Sifted::Places(hits.map(|(id, _)| id.clone()).collect())
         }
-        Sand::Entries(mut entries, order) => {
-            entries.retain(|entry| filter.score(&entry.object.id, entry.health.state).is_some());
+        Sand::Entries(entries, order) => {
+            let hits = entries.iter().filter(|entry| filter.score(&entry.object.id, entry.health.state).is_some());
+            let mut entries: Vec<_> = hits.cloned().collect();
             entries.sort_by(|a, b| order.compare(a, b));
             Sifted::Entries(entries)
         }

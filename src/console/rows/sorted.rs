@@ -20,11 +20,15 @@ pub struct Sorted {
     all: HashMap<Id, Arc<Entry>>,
     rows: Vec<Arc<Entry>>,
     order: Order,
+    /// The order that the rows have: behind `order` while a sieve is under way.
+    shown: Order,
     query: String,
     only_problems: bool,
     filter: Filter,
     /// What changed while a sieve is under way; `None` when none is.
     meanwhile: Option<HashSet<Id>>,
+    /// What sieves get, kept from letter to letter while nothing changes.
+    sand: Option<Arc<[Arc<Entry>]>>,
     counts: [u32; 7],
     pub touched: u64,
 }
@@ -55,14 +59,17 @@ impl Sorted {
         let mut counts = [0; 7];
         entries.iter().for_each(|entry| counts[entry.health.state as usize] += 1);
         // The store hands them out by namespace and name.
+        let order = Order { by: By::Name, reverse: false };
         Sorted {
             all,
             rows: entries,
-            order: Order { by: By::Name, reverse: false },
+            order,
+            shown: order,
             query: String::new(),
             only_problems: false,
             filter: Filter::new("", false),
             meanwhile: None,
+            sand: None,
             counts,
             touched: 0,
         }
@@ -92,7 +99,7 @@ impl Sorted {
     /// The row of an object.
     pub fn row_of(&self, id: &Id) -> Option<usize> {
         let entry = self.all.get(id)?;
-        self.rows.binary_search_by(|row| self.order.compare(row, entry)).ok()
+        self.rows.binary_search_by(|row| self.shown.compare(row, entry)).ok()
     }
 
     /// How many objects are in each state.
@@ -115,19 +122,20 @@ impl Sorted {
             return false;
         }
         self.touched += 1;
+        self.sand = None;
         if let Some(meanwhile) = &mut self.meanwhile {
             meanwhile.insert(id.clone());
         }
         if let Some(old) = self.all.remove(id) {
             self.counts[old.health.state as usize] -= 1;
-            if let Ok(row) = self.rows.binary_search_by(|row| self.order.compare(row, &old)) {
+            if let Ok(row) = self.rows.binary_search_by(|row| self.shown.compare(row, &old)) {
                 self.rows.remove(row);
             }
         }
         if let Some(new) = new {
             self.counts[new.health.state as usize] += 1;
             if self.filter.score(id, new.health.state).is_some()
-                && let Err(row) = self.rows.binary_search_by(|row| self.order.compare(row, &new))
+                && let Err(row) = self.rows.binary_search_by(|row| self.shown.compare(row, &new))
             {
                 self.rows.insert(row, new.clone());
             }
@@ -147,7 +155,6 @@ impl Sorted {
     /// Sorts otherwise; answers a sieve as [`Sorted::set_filter`].
     pub fn set_order(&mut self, order: Order) -> Option<Sieve> {
         self.order = order;
-        // Until the sieve is through, searching by the new order needs rows that have it.
         self.rebuild()
     }
 
@@ -155,12 +162,12 @@ impl Sorted {
         let order = self.order;
         if self.all.len() > AT_ONCE {
             self.meanwhile = Some(HashSet::new());
-            // What is shown stays usable: sorted by the order in force, even if not yet filtered by the new words.
-            self.rows.sort_by(|a, b| order.compare(a, b));
-            let sand = Sand::Entries(self.all.values().cloned().collect(), order);
-            return Some(Sieve { query: self.query.clone(), only_problems: self.only_problems, sand });
+            let all = &self.all;
+            let sand = self.sand.get_or_insert_with(|| all.values().cloned().collect()).clone();
+            let (query, only_problems) = (self.query.clone(), self.only_problems);
+            return Some(Sieve { query, only_problems, sand: Sand::Entries(sand, order) });
         }
-        self.meanwhile = None;
+        (self.meanwhile, self.shown) = (None, order);
         let filter = &mut self.filter;
         self.rows.clear();
         let hits = self.all.values().filter(|entry| filter.score(&entry.object.id, entry.health.state).is_some());
@@ -172,7 +179,7 @@ impl Sorted {
     /// Takes what the newest sieve let through, and what changed meanwhile.
     pub fn sifted(&mut self, store: &Store, rows: Vec<Arc<Entry>>) {
         let Some(meanwhile) = self.meanwhile.take() else { return };
-        self.rows = rows;
+        (self.rows, self.shown) = (rows, self.order);
         for id in meanwhile {
             // The sieve saw an older object, whose place only the row itself tells.
             self.rows.retain(|row| row.object.id != id);

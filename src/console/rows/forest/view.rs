@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Counts, Forest, Row, Spot, is_trunk};
+use super::{Counts, Forest, Node, Row, Spot, is_trunk};
 use crate::base::{Id, State};
 use crate::console::message::{Sand, Sieve};
 use crate::console::rows::sift::Filter;
@@ -159,30 +159,34 @@ impl Forest {
         self.meanwhile = None;
         let filter = Filter::new(query, only_problems);
         self.filter = (!filter.is_empty()).then_some(filter);
-        if self.filter.is_some() && self.places.len() > AT_ONCE {
+        if self.filter.is_none() {
+            self.take_hits(|_| true);
+            return None;
+        }
+        if self.places.len() > AT_ONCE {
             self.meanwhile = Some(HashSet::new());
-            let state = |nodes: &Vec<usize>| nodes.first().map(|node| state_of(self.nodes[*node].entry.as_ref()));
-            let places = self.places.iter().map(|(id, nodes)| (id.clone(), state(nodes).unwrap_or(State::Unknown)));
-            let sand = Sand::Places(places.collect());
-            return Some(Sieve { query: query.to_owned(), only_problems, sand });
+            let sand = match &self.sand {
+                Some(sand) => sand.clone(),
+                None => self.sand.insert(self.places().collect()).clone(),
+            };
+            return Some(Sieve { query: query.to_owned(), only_problems, sand: Sand::Places(sand) });
         }
-        let ids: Vec<Id> = self.places.keys().cloned().collect();
-        let mut hits = HashSet::new();
-        for id in ids {
-            let state = self.places.get(&id).and_then(|nodes| nodes.first()).map(|node| &self.nodes[*node].entry);
-            let state = state_of(state.and_then(Option::as_ref));
-            if self.passes(&id, state) {
-                hits.insert(id);
-            }
-        }
-        self.take_hits(&hits);
+        let places: Vec<(Id, State)> = self.places().collect();
+        let hits: HashSet<Id> =
+            places.into_iter().filter(|(id, state)| self.passes(id, *state)).map(|(id, _)| id).collect();
+        self.take_hits(|id| hits.contains(id));
         None
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Id, State)> {
+        let state = |nodes: &[usize]| nodes.first().map(|node| state_of(self.nodes[*node].entry.as_ref()));
+        self.places.iter().map(move |(id, nodes)| (id.clone(), state(nodes).unwrap_or(State::Unknown)))
     }
 
     /// Takes what the newest sieve let through, and what changed meanwhile.
     pub fn sifted(&mut self, store: &Store, hits: &HashSet<Id>) {
         let Some(meanwhile) = self.meanwhile.take() else { return };
-        self.take_hits(hits);
+        self.take_hits(|id| hits.contains(id));
         for id in meanwhile {
             for node in self.places.get(&id).cloned().unwrap_or_default() {
                 self.rehit(node);
@@ -192,18 +196,34 @@ impl Forest {
         self.flatten();
     }
 
-    fn take_hits(&mut self, hits: &HashSet<Id>) {
-        for node in &mut self.nodes {
+    fn take_hits(&mut self, passes: impl Fn(&Id) -> bool) {
+        let order = self.walk();
+        for index in &order {
+            let node = &mut self.nodes[*index];
             // A pointer at a problem is not another problem.
-            node.hit = hits.contains(&node.id) && !(self.only_problems && node.link);
-            node.hits = 0;
+            node.hit = !(self.only_problems && node.link) && passes(&node.id);
+            node.hits = u32::from(node.hit);
         }
-        let live: Vec<usize> = self.places.values().flatten().copied().filter(|node| self.nodes[*node].hit).collect();
-        for node in live {
-            self.lift(Some(node), |count| *count += 1);
+        // Parents come before their children in the walk, so that backwards every sum is whole when it is passed on.
+        for index in order.iter().rev() {
+            let Node { hits, parent, .. } = self.nodes[*index];
+            if let Some(parent) = parent {
+                self.nodes[parent].hits += hits;
+            }
         }
         self.flat = false;
         self.flatten();
+    }
+
+    /// All nodes, each before what hangs below it.
+    fn walk(&self) -> Vec<usize> {
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut stack: Vec<usize> = self.roots.iter().rev().copied().collect();
+        while let Some(index) = stack.pop() {
+            order.push(index);
+            stack.extend(self.nodes[index].children.iter().rev());
+        }
+        order
     }
 
     pub(super) fn passes(&mut self, id: &Id, state: State) -> bool {
@@ -228,12 +248,7 @@ impl Forest {
 
     /// The next object with a problem after a row, folded away or not, going round; the way to it is unfolded.
     pub fn problem_after(&mut self, row: usize, forward: bool) -> Option<Spot> {
-        let mut order = Vec::new();
-        let mut stack: Vec<usize> = self.roots.iter().rev().copied().collect();
-        while let Some(index) = stack.pop() {
-            order.push(index);
-            stack.extend(self.nodes[index].children.iter().rev());
-        }
+        let order = self.walk();
         let here = self.rows.get(row).and_then(|node| order.iter().position(|index| index == node)).unwrap_or(0);
         let count = order.len();
         let step = |by: usize| if forward { (here + by) % count } else { (here + count - by) % count };
