@@ -232,13 +232,11 @@ pub(super) fn parse_version(written: &str) -> Result<Version, String> {
     let (body, build) = body.split_once('+').map_or((body, None), |(body, build)| (body, Some(build)));
     let (numbers, prerelease) = body.split_once('-').map_or((body, None), |(body, rest)| (body, Some(rest)));
     let mut parsed = [0u64; 3];
-    let mut count = 0;
-    for number in numbers.split('.') {
+    for (count, number) in numbers.split('.').enumerate() {
         if count == 3 || number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(invalid());
         }
         parsed[count] = number.parse().map_err(|_| invalid())?;
-        count += 1;
     }
     let mut version = Version::new(parsed[0], parsed[1], parsed[2]);
     if let Some(prerelease) = prerelease {

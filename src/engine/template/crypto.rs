@@ -41,8 +41,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let parts = [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]];
         Ok(parts.join("-").into())
     }),
-    Function::new("bcrypt", &[Type::Text], |machine, _| missing(machine, "bcrypt")),
-    Function::new("htpasswd", &[Type::Text, Type::Text], |machine, _| missing(machine, "htpasswd")),
+    Function::new("bcrypt", &[Type::Text], |machine, args| Ok(bcrypt(machine, bytes(args, 0))?.into())),
+    Function::new("htpasswd", &[Type::Text, Type::Text], |machine, args| {
+        let user = super::call::text(args, 0);
+        if user.contains(':') {
+            return Ok(format!("invalid username: {user}").into());
+        }
+        Ok(format!("{user}:{}", bcrypt(machine, bytes(args, 1))?).into())
+    }),
     Function::new("genPrivateKey", &[Type::Text], |machine, _| missing(machine, "genPrivateKey")),
     Function::new("derivePassword", &[Type::Uint32, Type::Text, Type::Text, Type::Text, Type::Text], |machine, _| {
         missing(machine, "derivePassword")
@@ -73,6 +79,43 @@ pub(super) static FUNCTIONS: &[Function] = &[
 fn missing(machine: &mut Machine<'_>, name: &str) -> Answer<Value> {
     machine.charge_crypto()?;
     Err(Failure::plain(format!("weir does not have the template function {name} yet; give the value in the values")))
+}
+
+/// The cost that Sprig always takes.
+const COST: u32 = 10;
+
+fn bcrypt(machine: &mut Machine<'_>, password: &[u8]) -> Answer<String> {
+    machine.charge_crypto()?;
+    if password.len() > 72 {
+        return Ok("failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes".into());
+    }
+    let mut salt = [0; 16];
+    machine.world.fill_random(&mut salt)?;
+    Ok(bcrypt_text(password, salt, COST))
+}
+
+/// The whole bcrypt text of a password.
+fn bcrypt_text(password: &[u8], salt: [u8; 16], cost: u32) -> String {
+    let key = [password, &[0]].concat();
+    let key = &key[..key.len().min(72)];
+    let mut state = blowfish::Blowfish::bc_init_state();
+    state.salted_expand_key(&salt, key);
+    for _ in 0..1u32 << cost {
+        state.bc_expand_key(key);
+        state.bc_expand_key(&salt);
+    }
+    let mut hash = Vec::with_capacity(24);
+    for block in b"OrpheanBeholderScryDoubt".chunks(8) {
+        let word = |at: usize| block[at..at + 4].iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte));
+        let mut pair = [word(0), word(4)];
+        for _ in 0..64 {
+            pair = state.bc_encrypt(pair);
+        }
+        hash.extend(pair.into_iter().flat_map(u32::to_be_bytes));
+    }
+    let config = base64::engine::general_purpose::NO_PAD;
+    let alphabet = base64::engine::GeneralPurpose::new(&base64::alphabet::BCRYPT, config);
+    format!("$2a${cost:02}${}{}", alphabet.encode(salt), alphabet.encode(&hash[..23]))
 }
 
 fn adler32(bytes: &[u8]) -> u32 {
@@ -108,4 +151,26 @@ fn shuffle(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
         chars.swap(at, usize::try_from(other).unwrap_or(at));
     }
     Ok(chars.into_iter().collect::<String>().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+
+    use super::bcrypt_text;
+
+    #[test]
+    fn bcrypt_gives_the_published_hashes() {
+        let config = base64::engine::general_purpose::NO_PAD.with_decode_allow_trailing_bits(true);
+        let alphabet = base64::engine::GeneralPurpose::new(&base64::alphabet::BCRYPT, config);
+        let published = [
+            ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+            ("U*U*", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK"),
+            ("", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"),
+        ];
+        for (password, hash) in published {
+            let salt = alphabet.decode(&hash[7..29]).unwrap().try_into().unwrap();
+            assert_eq!(bcrypt_text(password.as_bytes(), salt, 5), hash);
+        }
+    }
 }

@@ -222,7 +222,7 @@ fn as_duration(value: &Value) -> Result<i64, String> {
             return Err(format!("invalid duration seconds: {}", super::text::format_float(seconds, 6)));
         }
         let overflow = || format!("duration seconds overflow: {}", super::text::format_float(seconds, 6));
-        if seconds.abs() > 9_223_372_036.854_775_8 { Err(overflow()) } else { Ok((seconds * SECOND as f64) as i64) }
+        if seconds.abs() > 9_223_372_036.854_776 { Err(overflow()) } else { Ok((seconds * SECOND as f64) as i64) }
     };
     match value {
         Value::Duration(nanoseconds) => Ok(*nanoseconds),

@@ -71,7 +71,7 @@ fn plain(map: &Map) -> Map {
 }
 
 fn dict(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
-    machine.charge(args.len() * size_of::<Value>())?;
+    machine.charge(size_of_val(args))?;
     let mut entries = Entries::new();
     for pair in args.chunks(2) {
         let key: Rc<str> = match &pair[0] {
@@ -183,7 +183,7 @@ pub(super) fn deep_copy(machine: &mut Machine<'_>, value: &Value, depth: usize) 
     Ok(match value {
         Value::List(list) if list.is_nil() => value.clone(),
         Value::List(list) => {
-            machine.charge(list.items().len() * size_of::<Value>())?;
+            machine.charge(size_of_val(list.items()))?;
             let items = list.items().iter().map(|item| deep_copy(machine, item, depth + 1));
             Value::List(List::of(list.kind(), items.collect::<Answer<_>>()?))
         }

@@ -110,7 +110,7 @@ fn steps(machine: &mut Machine<'_>, start: i64, stop: i64, step: i64) -> Answer<
 fn seq(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
     let direction = |start: i64, end: i64| if end < start { -1 } else { 1 };
     let (start, end, step) = match args {
-        [end] => (1, int(&[end.clone()], 0), None),
+        [end] => (1, int(std::slice::from_ref(end), 0), None),
         [_, _] => (int(args, 0), int(args, 1), None),
         [_, _, _] => (int(args, 0), int(args, 2), Some(int(args, 1))),
         _ => return Ok("".into()),

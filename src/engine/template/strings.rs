@@ -46,7 +46,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("plural", &[Type::Text, Type::Text, Type::Int], |_, args| {
         Ok(args[if int(args, 2) == 1 { 0 } else { 1 }].clone())
     }),
-    Function::new("toString", &[Type::Any], |_, args| Ok(string_value(&args[0])?)),
+    Function::new("toString", &[Type::Any], |_, args| string_value(&args[0])),
     Function::new("toStrings", &[Type::Any], |_, args| Ok(Value::strings(strings(&args[0])?))),
     Function::new("join", &[Type::Text, Type::Any], |_, args| Ok(strings(&args[1])?.join(&*text(args, 0)).into())),
     Function::new("sortAlpha", &[Type::Any], sort_alpha),
