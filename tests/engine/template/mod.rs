@@ -149,7 +149,7 @@ fn templates_render_and_fail_as_in_helm() {
 
 /// Renders on a stack of its own size, as a worker of the program would.
 fn bounded(template: &'static str) -> String {
-    let limits = Limits { steps: 1_000_000, bytes: 16 << 20, output: 4 << 20, ..Limits::default() };
+    let limits = Limits { steps: 1_000_000, bytes: 64 << 20, output: 4 << 20, ..Limits::default() };
     let run = move || match render(template, "a: 1", limits) {
         Ok(output) => output.chars().take(40).collect(),
         Err(error) => error.to_string().chars().take(400).collect(),
