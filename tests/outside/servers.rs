@@ -225,8 +225,11 @@ async fn answer(context: Context, request: Request<Incoming>) -> Result<Response
         Response::builder().status(status).header("content-type", "text/plain").body(Full::new(body.into()).boxed())
     };
     if let Some((status, body)) = manner.fixed.get(head.uri.path()) {
-        let form = if head.uri.path().ends_with("/info/refs") { "advertisement" } else { "result" };
-        let form = format!("application/x-git-upload-pack-{form}");
+        let form = match (*status, head.uri.path().ends_with("/info/refs")) {
+            (200, true) => "application/x-git-upload-pack-advertisement",
+            (200, false) => "application/x-git-upload-pack-result",
+            _ => "text/plain",
+        };
         let answer = Response::builder().status(*status).header("content-type", form);
         return Ok(answer.body(Full::new(body.clone().into()).boxed()).unwrap());
     }
