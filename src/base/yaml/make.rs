@@ -127,10 +127,11 @@ impl Tree<'_> {
                     Tag::Timestamp if in_flow && text.contains(':') => Tag::Str,
                     tag => tag,
                 };
-                let text = match *absent && tag == Tag::Null {
+                // An explicit null is one whatever its text: see `Scalar::explicit`.
+                let text = match tag == Tag::Null && text.is_empty() {
                     true if name.is_some() => "~",
-                    true => "",
-                    false => text,
+                    _ if *absent && tag == Tag::Null => "",
+                    _ => text,
                 };
                 Ok(Node::Scalar(Scalar { text: text.into(), tag, style: *style, explicit: name.is_some(), link: 0 }))
             }
