@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use weir::base::yaml::{Dialect, Limits, read, read_as, read_nodes};
 
+/// Makes a document of about so many bytes.
+type Shape = Box<dyn Fn(usize) -> String>;
+
 /// Twelve shapes whose reading could grow faster than they do.
-fn shapes() -> Vec<(&'static str, Box<dyn Fn(usize) -> String>)> {
+fn shapes() -> Vec<(&'static str, Shape)> {
     let repeat = |piece: &'static str| move |bytes: usize| piece.repeat(bytes / piece.len());
     vec![
         ("a block list", Box::new(repeat("- a\n"))),

@@ -24,7 +24,6 @@ pub(super) enum Type {
     Uint32,
     Map,
     Time,
-    Bytes,
 }
 
 impl Type {
@@ -39,13 +38,12 @@ impl Type {
             Type::Uint32 => "uint32",
             Type::Map => "map[string]interface {}",
             Type::Time => "time.Time",
-            Type::Bytes => "[]uint8",
         }
     }
 
     /// Whether nil may stand for a value of the type.
     pub fn takes_nil(self) -> bool {
-        matches!(self, Type::Any | Type::Reflect | Type::Map | Type::Bytes)
+        matches!(self, Type::Any | Type::Reflect | Type::Map)
     }
 
     /// Whether a value may be assigned to the type.
@@ -57,8 +55,7 @@ impl Type {
             | (Type::Int, Value::Int(_))
             | (Type::Bool, Value::Bool(_))
             | (Type::Float, Value::Float(_))
-            | (Type::Time, Value::Time(_))
-            | (Type::Bytes, Value::Bytes(_)) => true,
+            | (Type::Time, Value::Time(_)) => true,
             (Type::Map, Value::Map(map)) => matches!(map.kind(), Fields::Any | Fields::Values),
             _ => false,
         }

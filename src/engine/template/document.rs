@@ -56,33 +56,21 @@ fn json_at(out: &mut String, value: &Value, html: bool, level: Option<usize>, de
         Value::List(list) if list.items().is_empty() => out.write_str("[]"),
         Value::List(list) => {
             for (index, item) in list.items().iter().enumerate() {
-                out.push(if index > 0 { ',' } else { '[' });
-                if let Some(level) = inner {
-                    newline(out, level);
-                }
+                json_next(out, index, '[', inner);
                 json_at(out, item, html, inner, depth + 1)?;
             }
-            if let Some(level) = level {
-                newline(out, level);
-            }
-            out.write_char(']')
+            json_end(out, ']', level)
         }
         Value::Map(map) if map.is_nil() => out.write_str("null"),
         Value::Map(map) if map.is_empty() => out.write_str("{}"),
         Value::Map(map) => {
             for (index, (key, value)) in map.entries().iter().enumerate() {
-                out.push(if index > 0 { ',' } else { '{' });
-                if let Some(level) = inner {
-                    newline(out, level);
-                }
+                json_next(out, index, '{', inner);
                 let _ = json_text(out, key, html);
                 out.push_str(if level.is_some() { ": " } else { ":" });
                 json_at(out, value, html, inner, depth + 1)?;
             }
-            if let Some(level) = level {
-                newline(out, level);
-            }
-            out.write_char('}')
+            json_end(out, '}', level)
         }
         Value::Time(time) => {
             write!(out, "\"{}\"", super::layout::format(time, "2006-01-02T15:04:05.999999999Z07:00"))
@@ -96,6 +84,21 @@ fn json_at(out: &mut String, value: &Value, html: bool, level: Option<usize>, de
         }
     };
     Ok(())
+}
+
+/// What stands before an entry: the opening bracket or a comma, and its own line when it has one.
+fn json_next(out: &mut String, index: usize, open: char, level: Option<usize>) {
+    out.push(if index > 0 { ',' } else { open });
+    if let Some(level) = level {
+        newline(out, level);
+    }
+}
+
+fn json_end(out: &mut String, close: char, level: Option<usize>) -> std::fmt::Result {
+    if let Some(level) = level {
+        newline(out, level);
+    }
+    out.write_char(close)
 }
 
 fn json_text(out: &mut String, text: &str, html: bool) -> std::fmt::Result {

@@ -87,8 +87,6 @@ impl End {
 
 enum Step {
     Node(Node),
-    /// A definition in the place of a node.
-    Nothing,
     Stop(End),
 }
 
@@ -207,7 +205,6 @@ impl Parser<'_, '_> {
             }
             match self.text_or_action()? {
                 Step::Node(node) => nodes.push(node),
-                Step::Nothing => {}
                 Step::Stop(end) => return self.fail(format!("unexpected {}", end.text())),
             }
         }
@@ -243,7 +240,6 @@ impl Parser<'_, '_> {
         while self.peek_solid().kind != Kind::Eof {
             match self.text_or_action()? {
                 Step::Node(node) => nodes.push(node),
-                Step::Nothing => {}
                 Step::Stop(end) => return Ok((nodes, end)),
             }
         }
