@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench embedded [SECONDS]` measures `weir serve` on a fresh store. With `WEIR_BENCH_KUBECONFIG` (and
 //! `WEIR_BENCH_PIDS`, comma separated, for the memory) it measures that API beside it, by the same client and in turns.
+//! `WEIR_BENCH_BINARY` names another weir than the one just built.
 //! Prints; asserts nothing. The machine's load moves the numbers, so compare within one run only.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -48,7 +49,8 @@ async fn client(kubeconfig: &std::path::Path) -> kube::Client {
 async fn weir() -> Place {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("kubeconfig");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_weir"))
+    let binary = std::env::var("WEIR_BENCH_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_weir").into());
+    let mut child = Command::new(binary)
         .args(["serve", "--no-reconcile", "--data"])
         .arg(dir.path().join("data"))
         .arg("--write-kubeconfig")
