@@ -108,8 +108,11 @@ fn keygen(home: &Path, name: &str, kind: &str, passphrase: &str) -> PathBuf {
     let path = home.join(name);
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-t", kind, "-N", passphrase, "-f"]).arg(&path);
-    if kind == "rsa" {
-        command.args(["-b", "3072"]);
+    match kind {
+        "rsa" => drop(command.args(["-b", "3072"])),
+        // One P-256 key in 256 begins with a zero byte, which the ssh-key crate (0.7.0-rc.11) takes for a wrong length.
+        "ecdsa" => drop(command.args(["-b", "384"])),
+        _ => {}
     }
     assert!(command.status().unwrap().success());
     path
