@@ -6,8 +6,8 @@ use super::pick::object;
 use super::session::Session;
 use super::{CliError, Cx};
 use crate::base::{Id, State, Text, yaml};
-use crate::kinds::{self, Tie};
-use crate::store::{Store, forest};
+use crate::kinds::{self, Family, Tie};
+use crate::store::{Feed, Store, forest};
 use crate::verbs::{self, Answer, Query, TreeNode};
 
 #[derive(clap::Args, Debug)]
@@ -50,6 +50,12 @@ async fn show(cx: &Cx, session: &Session, roots: Vec<Id>, compact: bool, form: O
     for id in roots {
         nodes.extend(below(cx, session, id).await?);
     }
+    let unseen = unseen(&session.desk.store);
+    if nodes.is_empty() && !unseen.is_empty() {
+        let hint = "ask for the missing permission or install what is missing, or use another context";
+        return Err(CliError::cluster(unseen.join("; "), hint));
+    }
+    unseen.iter().for_each(|line| cx.output.warning(line));
     if nodes.is_empty() {
         cx.output.failure("there is nothing to show: no source and no Kustomization was found");
         cx.output.more("make one with `weir create source git`, or look at `weir demo`");
@@ -60,6 +66,18 @@ async fn show(cx: &Cx, session: &Session, roots: Vec<Id>, compact: bool, form: O
         Some(Form::Yaml) => cx.output.data(&yaml::write(&values())),
         None => nodes.iter().try_for_each(|node| Lines { cx, store: &session.desk.store, compact }.print(node, "", "")),
     }
+}
+
+/// Kinds that the tree is made of and that cannot be seen now: what is not there because of them is not absent.
+fn unseen(store: &Store) -> Vec<String> {
+    let trunk = kinds::ALL.iter().filter(|kind| matches!(kind.family, Family::Source | Family::Deployer));
+    let told = |kind: &kinds::Kind| match store.feed(kind.group, kind.kind) {
+        Feed::Live { .. } => None,
+        Feed::Loading => Some(format!("{}: its list has not come yet", kind.kind)),
+        Feed::Stale { why, .. } => Some(format!("{}: connection lost: {why}", kind.kind)),
+        Feed::Denied(why) | Feed::Unavailable(why) => Some(format!("{}: {why}", kind.kind)),
+    };
+    trunk.filter_map(|kind| told(kind)).collect()
 }
 
 /// The tree below an object. A source that is named but absent has one too: what waits for it.
@@ -144,4 +162,18 @@ fn value(node: &TreeNode, compact: bool) -> Value {
         "simulated": node.health.as_ref().is_some_and(|health| health.simulated),
         "children": children,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Stamp;
+
+    #[test]
+    fn what_may_not_be_read_is_not_called_absent() {
+        let store = Store::default();
+        store.set_feed("source.toolkit.fluxcd.io", "GitRepository", Feed::Denied(Text::new("forbidden to bob")));
+        store.set_feed("kustomize.toolkit.fluxcd.io", "Kustomization", Feed::Live { seen: Stamp(0) });
+        assert_eq!(unseen(&store), ["GitRepository: forbidden to bob"]);
+    }
 }
