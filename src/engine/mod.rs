@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod chart;
+mod go_json;
 pub mod ignore;
 pub mod kustomize;
 pub mod order;

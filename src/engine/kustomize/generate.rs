@@ -10,6 +10,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::base::yaml::{Mapping, Node, Scalar, Tag};
+use crate::engine::go_json;
 
 use super::entries::{GeneratorArgs, GeneratorOptions};
 use super::error::{BuildError, ErrorKind, Result};
@@ -226,7 +227,7 @@ fn write_go_json<'v>(out: &mut String, fields: impl Iterator<Item = (&'v str, &'
         if at > 0 {
             out.push(',');
         }
-        write_go_text(out, key);
+        go_json::text(out, key, true);
         out.push(':');
         write_go_value(out, value);
     }
@@ -246,44 +247,10 @@ pub(super) fn write_go_value(out: &mut String, value: &Value) {
             }
             out.push(']');
         }
-        Value::String(text) => write_go_text(out, text),
-        Value::Number(number) if number.is_f64() => out.push_str(&go_float(number.as_f64().unwrap_or_default())),
+        Value::String(text) => go_json::text(out, text, true),
+        Value::Number(number) if number.is_f64() => out.push_str(&go_json::float(number.as_f64().unwrap_or_default())),
         other => out.push_str(&other.to_string()),
     }
-}
-
-/// A float as Go's JSON writes it: plain digits between 1e-6 and 1e21.
-fn go_float(value: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        let text = format!("{value:e}");
-        return match text.split_once("e-") {
-            Some((mantissa, exponent)) if exponent.len() == 1 => format!("{mantissa}e-0{exponent}"),
-            Some(_) => text,
-            None => text.replacen('e', "e+", 1),
-        };
-    }
-    format!("{value}")
-}
-
-fn write_go_text(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

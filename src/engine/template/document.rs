@@ -3,15 +3,13 @@
 //! YAML is read and written by `base::yaml`, the one door. Start with [`to_yaml`] and [`to_json`].
 //! Source: encoding/json, sigs.k8s.io/yaml.
 
-use std::fmt::Write;
-
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
 use super::error::{Answer, Failure};
 use super::format::{DEPTH, too_deep};
-use super::text::{plain, shortest};
 use super::value::Value;
 use crate::base::yaml;
+use crate::engine::go_json;
 
 /// Why a document could not be read.
 #[derive(Debug)]
@@ -36,24 +34,24 @@ fn json_at(out: &mut String, value: &Value, html: bool, level: Option<usize>, de
         return Err(too_deep());
     }
     let inner = level.map(|level| level + 1);
-    let _ = match value {
-        Value::Nil => out.write_str("null"),
-        Value::Bool(bool) => write!(out, "{bool}"),
-        Value::Int(number) | Value::Int64(number) | Value::Duration(number) => write!(out, "{number}"),
-        Value::Uint8(number) => write!(out, "{number}"),
-        Value::Uint64(number) => write!(out, "{number}"),
+    match value {
+        Value::Nil => out.push_str("null"),
+        Value::Bool(bool) => out.push_str(&bool.to_string()),
+        Value::Int(number) | Value::Int64(number) | Value::Duration(number) => out.push_str(&number.to_string()),
+        Value::Uint8(number) => out.push_str(&number.to_string()),
+        Value::Uint64(number) => out.push_str(&number.to_string()),
         Value::Float(number) if !number.is_finite() => {
             return Err(Failure::plain(format!("json: unsupported value: {}", super::text::format_float(*number, 6))));
         }
-        Value::Float(number) => out.write_str(&json_float(*number)),
-        Value::Str(text) => json_text(out, text, html),
-        Value::Raw(bytes) => json_text(out, &String::from_utf8_lossy(bytes), html),
+        Value::Float(number) => out.push_str(&go_json::float(*number)),
+        Value::Str(text) => go_json::text(out, text, html),
+        Value::Raw(bytes) => go_json::text(out, &String::from_utf8_lossy(bytes), html),
         Value::Bytes(bytes) => {
             use base64::Engine;
-            write!(out, "\"{}\"", base64::engine::general_purpose::STANDARD.encode(bytes))
+            out.push_str(&format!("\"{}\"", base64::engine::general_purpose::STANDARD.encode(bytes)));
         }
-        Value::List(list) if list.is_nil() => out.write_str("null"),
-        Value::List(list) if list.items().is_empty() => out.write_str("[]"),
+        Value::List(list) if list.is_nil() => out.push_str("null"),
+        Value::List(list) if list.items().is_empty() => out.push_str("[]"),
         Value::List(list) => {
             for (index, item) in list.items().iter().enumerate() {
                 json_next(out, index, '[', inner);
@@ -61,28 +59,28 @@ fn json_at(out: &mut String, value: &Value, html: bool, level: Option<usize>, de
             }
             json_end(out, ']', level)
         }
-        Value::Map(map) if map.is_nil() => out.write_str("null"),
-        Value::Map(map) if map.is_empty() => out.write_str("{}"),
+        Value::Map(map) if map.is_nil() => out.push_str("null"),
+        Value::Map(map) if map.is_empty() => out.push_str("{}"),
         Value::Map(map) => {
             for (index, (key, value)) in map.entries().iter().enumerate() {
                 json_next(out, index, '{', inner);
-                let _ = json_text(out, key, html);
+                go_json::text(out, key, html);
                 out.push_str(if level.is_some() { ": " } else { ":" });
                 json_at(out, value, html, inner, depth + 1)?;
             }
             json_end(out, '}', level)
         }
         Value::Time(time) => {
-            write!(out, "\"{}\"", super::layout::format(time, "2006-01-02T15:04:05.999999999Z07:00"))
+            out.push_str(&format!("\"{}\"", super::layout::format(time, "2006-01-02T15:04:05.999999999Z07:00")));
         }
         Value::Object(object) if object.type_name == "*semver.Version" => {
-            json_text(out, object.text.as_deref().unwrap_or_default(), html)
+            go_json::text(out, object.text.as_deref().unwrap_or_default(), html)
         }
         Value::Object(object) => {
             let fields = Value::map(object.fields.iter().map(|(name, value)| (*name, value.clone())));
             return json_at(out, &fields, html, level, depth + 1);
         }
-    };
+    }
     Ok(())
 }
 
@@ -94,44 +92,11 @@ fn json_next(out: &mut String, index: usize, open: char, level: Option<usize>) {
     }
 }
 
-fn json_end(out: &mut String, close: char, level: Option<usize>) -> std::fmt::Result {
+fn json_end(out: &mut String, close: char, level: Option<usize>) {
     if let Some(level) = level {
         newline(out, level);
     }
-    out.write_char(close)
-}
-
-fn json_text(out: &mut String, text: &str, html: bool) -> std::fmt::Result {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            '<' | '>' | '&' if html => write!(out, "\\u{:04x}", c as u32)?,
-            '\u{2028}' | '\u{2029}' => write!(out, "\\u{:04x}", c as u32)?,
-            c if (c as u32) < 0x20 => write!(out, "\\u{:04x}", c as u32)?,
-            c => out.push(c),
-        }
-    }
-    out.write_char('"')
-}
-
-fn json_float(number: f64) -> String {
-    let (digits, exponent) = shortest(number);
-    let sign = if number.is_sign_negative() { "-" } else { "" };
-    if number != 0.0 && !(-6..21).contains(&exponent) {
-        let (first, rest) = digits.split_at(1);
-        let point = if rest.is_empty() { "" } else { "." };
-        let (direction, size) = (if exponent < 0 { '-' } else { '+' }, exponent.abs());
-        let size = if direction == '-' { size.to_string() } else { format!("{size:02}") };
-        return format!("{sign}{first}{point}{rest}e{direction}{size}");
-    }
-    format!("{sign}{}", plain(&digits, exponent))
+    out.push(close);
 }
 
 /// What becomes of floats that are whole numbers.

@@ -8,6 +8,7 @@ use super::error::{Answer, Failure};
 use super::format::{DEPTH, too_deep};
 use super::text::{plain, shortest};
 use super::value::{Map, Value};
+use crate::engine::go_json;
 
 /// A value as TOML.
 ///
@@ -72,21 +73,8 @@ fn key(name: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
+    let mut out = String::new();
+    go_json::quoted(&mut out, text, |c| c == '\u{7f}');
     out
 }
 
