@@ -298,6 +298,6 @@ impl Console {
             line = Rect { x: line.x + used, width: line.width - used, ..line };
         }
         let subject = top.subject().map(|id| (kinds::of_id(id), self.cx.state(id)));
-        footer::draw(canvas, line, About { scope: top.scope(), subject }, &self.cx);
+        footer::draw(canvas, line, About { scope: top.scope(), subject, opens: top.opens() }, &self.cx);
     }
 }

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use ratatui::layout::Rect;
 
 use super::Screen;
-use super::detail::{log_line, log_lines};
 use crate::console::actions::{Action, Scope};
 use crate::console::look::Role;
 use crate::console::message::Reply;
 use crate::console::shared::Shared;
 use crate::console::widgets::page::{Line, Page};
 use crate::console::widgets::{Canvas, Piece};
+use crate::store::{self, Level};
 
 /// Lines kept on the screen.
 const KEPT: usize = 5_000;
@@ -92,4 +92,32 @@ impl Screen for ActivityScreen {
 
 fn inside(area: Rect) -> Rect {
     Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
+}
+
+/// Lines of weir's log; with the object when they are about several.
+pub(super) fn log_lines(lines: &[store::Line], with_object: bool) -> Vec<Line> {
+    if lines.is_empty() {
+        let text = "nothing yet: weir logs here what its own reconcilers do; other controllers log elsewhere";
+        return vec![Line::new(text, Role::Dim)];
+    }
+    lines.iter().map(|line| log_line(line, with_object)).collect()
+}
+
+/// One line of weir's log.
+fn log_line(line: &store::Line, with_object: bool) -> Line {
+    let at = line.at.to_string();
+    let clock = at.get(11..19).unwrap_or("?").to_owned();
+    let role = match line.level {
+        Level::Error => Role::LevelError,
+        Level::Warn => Role::LevelWarn,
+        Level::Info => Role::LevelInfo,
+        Level::Debug | Level::Trace => Role::LevelDebug,
+    };
+    let mut pieces =
+        vec![Piece::new(format!("{clock} "), Role::Dim), Piece::new(format!("{:<5} ", line.level.word()), role)];
+    if let Some(id) = line.id.as_ref().filter(|_| with_object) {
+        pieces.push(Piece::new(format!("{id} "), Role::Label));
+    }
+    pieces.push(Piece::text(line.message.clone(), role));
+    Line { indent: 15, link: None, pieces }
 }

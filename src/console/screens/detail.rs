@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ratatui::layout::Rect;
 
 use super::Screen;
+use super::activity::log_lines;
 use super::rows;
 use crate::base::{Age, Condition, Id, Stamp, State};
 use crate::console::actions::{Action, Scope, Tab};
@@ -14,7 +15,7 @@ use crate::console::shared::{Shared, age_lasts};
 use crate::console::widgets::page::{Line, Page};
 use crate::console::widgets::{Canvas, Piece};
 use crate::kinds;
-use crate::store::{self, Changes, Level};
+use crate::store::Changes;
 use crate::verbs::{self, EventLine, Query, Section};
 
 /// The object and its pages.
@@ -47,6 +48,11 @@ impl Detail {
     fn page(&mut self) -> &mut Page {
         let new = || if self.tab == Tab::Logs { Page::following(true) } else { Page::wrapping() };
         self.pages.entry(self.tab).or_insert_with(new)
+    }
+
+    /// The other object that the line under the cursor names.
+    fn link(&self) -> Option<&Id> {
+        self.pages.get(&self.tab)?.link().filter(|link| **link != self.id)
     }
 
     fn show(&mut self, tab: Tab, cx: &Shared) -> Reply {
@@ -190,34 +196,6 @@ fn event_lines(events: &[EventLine], about: &Id, now: Stamp) -> Vec<Line> {
     events.iter().map(line).collect()
 }
 
-/// Lines of weir's log; with the object when they are about several.
-pub(super) fn log_lines(lines: &[store::Line], with_object: bool) -> Vec<Line> {
-    if lines.is_empty() {
-        let text = "nothing yet: weir logs here what its own reconcilers do; other controllers log elsewhere";
-        return vec![Line::new(text, Role::Dim)];
-    }
-    lines.iter().map(|line| log_line(line, with_object)).collect()
-}
-
-/// One line of weir's log.
-pub(super) fn log_line(line: &store::Line, with_object: bool) -> Line {
-    let at = line.at.to_string();
-    let clock = at.get(11..19).unwrap_or("?").to_owned();
-    let role = match line.level {
-        Level::Error => Role::LevelError,
-        Level::Warn => Role::LevelWarn,
-        Level::Info => Role::LevelInfo,
-        Level::Debug | Level::Trace => Role::LevelDebug,
-    };
-    let mut pieces =
-        vec![Piece::new(format!("{clock} "), Role::Dim), Piece::new(format!("{:<5} ", line.level.word()), role)];
-    if let Some(id) = line.id.as_ref().filter(|_| with_object) {
-        pieces.push(Piece::new(format!("{id} "), Role::Label));
-    }
-    pieces.push(Piece::text(line.message.clone(), role));
-    Line { indent: 15, link: None, pieces }
-}
-
 /// Conditions with how long they have been so.
 fn conditions(id: &Id, cx: &Shared) -> Vec<Line> {
     let Some(entry) = cx.store.get(id) else { return vec![Line::new(cx.absence(id), Role::Unknown)] };
@@ -276,13 +254,17 @@ impl Screen for Detail {
             Action::Show(tab) => self.show(tab, cx),
             Action::NextTab => self.show(Tab::ALL[(at + 1) % tabs], cx),
             Action::PreviousTab => self.show(Tab::ALL[(at + tabs - 1) % tabs], cx),
-            Action::Open => match self.page().link().cloned() {
-                Some(link) if link != self.id => Reply::Open(Open::Detail(link, Tab::Describe)),
-                _ => Reply::Stay,
+            Action::Open => match self.link().cloned() {
+                Some(link) => Reply::Open(Open::Detail(link, Tab::Describe)),
+                None => Reply::Stay,
             },
             action if self.page().act(action) => Reply::Redraw,
             _ => Reply::Pass,
         }
+    }
+
+    fn opens(&self) -> bool {
+        self.link().is_some()
     }
 
     fn press(&mut self, x: u16, y: u16, cx: &Shared) -> Reply {

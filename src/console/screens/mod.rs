@@ -90,6 +90,11 @@ pub trait Screen: Send {
         None
     }
 
+    /// Whether there is something under the cursor to open.
+    fn opens(&self) -> bool {
+        true
+    }
+
     /// The subject went away under the cursor, and the person has not moved since.
     fn is_lost(&self) -> bool {
         false

@@ -48,7 +48,7 @@ impl Palette {
             all.push(kind);
         }
         let moves = [Action::Palette, Action::Up, Action::Down, Action::Backspace, Action::Accept, Action::Back];
-        let about = About { scope: below, subject: None };
+        let about = About { scope: below, subject: None, opens: true };
         for line in ACTIONS.iter().filter(|line| !moves.contains(&line.action) && !line.name.starts_with("kind-")) {
             let here = line.scopes.is_empty() || line.scopes.contains(&below.name());
             let verb = matches!(line.action, Action::Ask(_) | Action::Show(_) | Action::Copy);

@@ -14,12 +14,15 @@ use crate::kinds::{Kind, Verb};
 pub struct About {
     pub scope: Scope,
     pub subject: Option<(&'static Kind, State)>,
+    /// There is something under the cursor to open.
+    pub opens: bool,
 }
 
 /// Whether an action makes sense now: what the kind does not offer is not shown.
 pub fn offered(action: Action, about: About, cx: &Shared) -> bool {
     match (action, about.subject) {
         (Action::Demo, _) => cx.demo,
+        (Action::Open, _) => about.opens,
         (Action::Ask(verb), Some((kind, state))) => {
             let wanted = match verb {
                 Verb::Suspend => state != State::Suspended,
@@ -39,9 +42,14 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, about: About, cx: &Shared) {
         let keys = cx.keys.of(about.scope, action).into_iter().next()?;
         Some(vec![Piece::new(keys, Role::Key), Piece::new(format!(" {short}"), Role::Hint)])
     };
-    const ALWAYS: [(Action, &str); 3] =
-        [(Action::Filter, "filter"), (Action::Palette, "commands"), (Action::Help, "help")];
-    let always = &ALWAYS[if area.width < 70 { 2 } else { 0 }..];
+    // On a page one reads and goes back; among rows one goes on.
+    let always: [(Action, &str); 3] = match about.scope {
+        Scope::Tree | Scope::List => {
+            [(Action::Filter, "filter"), (Action::Palette, "commands"), (Action::Help, "help")]
+        }
+        _ => [(Action::Filter, "search"), (Action::Back, "back"), (Action::Help, "help")],
+    };
+    let always = &always[if area.width < 70 { 2 } else { 0 }..];
     let mut end = Vec::new();
     for (action, short) in always {
         if let Some(mut pieces) = hint(*action, short) {
