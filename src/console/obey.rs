@@ -154,7 +154,7 @@ impl Console {
                 self.open(Open::Tree(id), effects);
             }
             Action::Kind(number) => {
-                if let Some(kind) = kinds::ALL.get(usize::from(number).wrapping_sub(1)) {
+                if let Some(kind) = kinds::NUMBERED.get(usize::from(number).wrapping_sub(1)) {
                     self.open(Open::List { group: kind.group.into(), kind: kind.kind.into() }, effects);
                 }
             }

@@ -94,7 +94,6 @@ static OLD: &[Old] = &[
     old("GitRepository", "spec.verify.mode", Change::Value("head", "HEAD")),
     old("GitRepository", "status.url", Change::Drop("it is status.artifact.url now")),
     old("GitRepository", "status.contentConfigChecksum", Change::Drop("the observed fields replace it")),
-    old("HelmRepository", "status.url", Change::Drop("it is status.artifact.url now")),
     old("HelmChart", "spec.valuesFile", Change::Wrap("valuesFiles")),
     old("HelmChart", "spec.accessFrom", Change::Drop("it never had an effect on sources")),
     old("Bucket", "spec.accessFrom", Change::Drop("it never had an effect on sources")),

@@ -16,20 +16,42 @@ mod deployment;
 pub mod event;
 pub mod generic;
 pub mod git_repository;
+pub mod helm_chart;
+pub mod helm_repository;
 pub mod kstatus;
 pub mod kustomization;
 pub mod meta;
 mod namespace;
+pub mod oci_repository;
 mod pod;
 mod secret;
 mod service;
 
 pub use column::{Cell, Column};
 pub use git_repository::GitRepository;
+pub use helm_chart::HelmChart;
+pub use helm_repository::HelmRepository;
 pub use kustomization::Kustomization;
+pub use oci_repository::OCIRepository;
 
 /// Every kind that weir knows by name, in the order people read them: sources first, plain objects last.
 pub static ALL: &[&Kind] = &[
+    &git_repository::KIND,
+    &oci_repository::KIND,
+    &helm_repository::KIND,
+    &helm_chart::KIND,
+    &kustomization::KIND,
+    &deployment::KIND,
+    &pod::KIND,
+    &service::KIND,
+    &config_map::KIND,
+    &secret::KIND,
+    &namespace::KIND,
+    &event::KIND,
+];
+
+/// The kinds that the keys 1 to 9 open in the console.
+pub static NUMBERED: &[&Kind] = &[
     &git_repository::KIND,
     &kustomization::KIND,
     &deployment::KIND,
@@ -202,6 +224,13 @@ pub fn find(word: &str) -> Option<&'static Kind> {
             || kind.short_names.contains(&word.as_str())
             || word.strip_prefix(kind.plural).is_some_and(|group| group.strip_prefix('.') == Some(kind.group))
     })
+}
+
+/// The Secrets of its own namespace that a document names at these pointers.
+fn uses_secrets(document: &Value, pointers: &[&str]) -> Vec<Relation> {
+    let namespace = column::at(document, "/metadata/namespace");
+    let names = pointers.iter().map(|pointer| column::at(document, pointer)).filter(|name| !name.is_empty());
+    names.map(|name| Relation { tie: Tie::Uses, to: Id::new("", "Secret", &namespace, &name) }).collect()
 }
 
 /// The kinds that weir reconciles, and so the CRDs it brings.

@@ -42,7 +42,7 @@ fn lines(cx: &Shared, below: Scope) -> Vec<Line> {
     for line in ACTIONS.iter().filter(|line| line.scopes.is_empty()).filter(shown) {
         match line.action {
             Action::Kind(number) => {
-                let Some(kind) = kinds::ALL.get(usize::from(number) - 1) else { continue };
+                let Some(kind) = kinds::NUMBERED.get(usize::from(number) - 1) else { continue };
                 lines.push(row(line, &format!("{}: {}", kind.kind, kind.doc)));
             }
             _ => lines.push(row(line, line.doc)),

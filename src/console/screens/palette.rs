@@ -123,9 +123,10 @@ fn kinds_of(cx: &Shared) -> Vec<Choice> {
     let known = kinds::ALL.iter().map(|kind| (kind.group.to_owned(), kind.kind.to_owned()));
     let others = cx.feeds.iter().map(|line| (line.group.to_string(), line.kind.to_string()));
     let others = others.filter(|(group, kind)| std::ptr::eq(kinds::of(group, kind), &kinds::generic::KIND));
-    let choice = |(index, (group, kind)): (usize, (String, String))| {
+    let choice = |(group, kind): (String, String)| {
         let about = kinds::of(&group, &kind);
-        let keys = u8::try_from(index + 1).ok().filter(|number| *number < 10);
+        let place = kinds::NUMBERED.iter().position(|numbered| std::ptr::eq(*numbered, about));
+        let keys = place.and_then(|index| u8::try_from(index + 1).ok());
         let keys = keys.map_or(Vec::new(), |number| cx.keys.of(Scope::Tree, Action::Kind(number)));
         let short = about.short_names.join(" ");
         let doc = format!("{}{}{}", short, if short.is_empty() { "" } else { "  " }, about.doc);
@@ -133,7 +134,7 @@ fn kinds_of(cx: &Shared) -> Vec<Choice> {
         let name = if about.plural.is_empty() { kind.to_lowercase() + "s" } else { about.plural.to_owned() };
         Choice { name, doc, keys: keys.join("  "), reply }
     };
-    known.chain(others).enumerate().map(choice).collect()
+    known.chain(others).map(choice).collect()
 }
 
 impl Screen for Palette {
