@@ -17,6 +17,7 @@ pub mod event;
 pub mod generic;
 pub mod git_repository;
 pub mod helm_chart;
+pub mod helm_release;
 pub mod helm_repository;
 pub mod kstatus;
 pub mod kustomization;
@@ -30,6 +31,7 @@ mod service;
 pub use column::{Cell, Column};
 pub use git_repository::GitRepository;
 pub use helm_chart::HelmChart;
+pub use helm_release::HelmRelease;
 pub use helm_repository::HelmRepository;
 pub use kustomization::Kustomization;
 pub use oci_repository::OCIRepository;
@@ -41,6 +43,7 @@ pub static ALL: &[&Kind] = &[
     &helm_repository::KIND,
     &helm_chart::KIND,
     &kustomization::KIND,
+    &helm_release::KIND,
     &deployment::KIND,
     &pod::KIND,
     &service::KIND,
