@@ -92,6 +92,29 @@ impl Cluster {
         Ok(served)
     }
 
+    /// The server's version, and everything it serves as `group/version` and `group/version/Kind`.
+    ///
+    /// Errors when the server cannot say; a group that fails alone is left out. Source: helm's `.Capabilities`.
+    pub async fn capabilities(&self) -> Result<(String, Vec<String>), ClusterError> {
+        let version = self.call(Call::path("/version")).await?;
+        let groups = self.call(Call::path("/apis")).await?;
+        let mut names = vec![String::new()];
+        names.extend(texts(&groups["groups"], "name"));
+        let mut served = Vec::new();
+        for name in names {
+            let group = match self.group(&name).await {
+                Ok(group) => group,
+                Err(error) if name.is_empty() => return Err(error),
+                Err(_) => continue,
+            };
+            let place = |version: &str| if name.is_empty() { version.to_owned() } else { format!("{name}/{version}") };
+            served.extend(group.versions.iter().map(|version| place(version)));
+            served.extend(group.apis.iter().map(|api| format!("{}/{}", place(&api.version), api.kind)));
+            self.discovery().groups().insert(name.clone(), group);
+        }
+        Ok((version["gitVersion"].as_str().unwrap_or_default().to_owned(), served))
+    }
+
     async fn group(&self, name: &str) -> Result<Group, ClusterError> {
         let mut group = Group::default();
         if name.is_empty() {

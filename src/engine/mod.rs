@@ -6,6 +6,7 @@ mod go_json;
 pub mod ignore;
 pub mod kustomize;
 pub mod order;
+pub mod release;
 pub mod semver_range;
 pub mod substitute;
 pub mod template;

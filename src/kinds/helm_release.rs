@@ -636,7 +636,9 @@ fn free_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 fn crd() -> Value {
-    super::generic::finish_crd(serde_json::to_value(<HelmRelease as kube::CustomResourceExt>::crd()).unwrap_or_default())
+    super::generic::finish_crd(
+        serde_json::to_value(<HelmRelease as kube::CustomResourceExt>::crd()).unwrap_or_default(),
+    )
 }
 
 fn chart(document: &Value) -> String {

@@ -67,6 +67,18 @@ pub async fn fetch_artifact(
     digest: &Digest,
     retry: &Retry,
 ) -> Result<FileTree, FetchError> {
+    let bytes = fetch_bytes(client, url, digest, retry).await?;
+    let url = url.to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        archive::unpack(&bytes, &Unpack::default()).map_err(|source| FetchError::Archive { url, source })
+    });
+    work.await.map_err(|e| FetchError::Internal(e.to_string()))?
+}
+
+/// Fetches and verifies an artifact that is not to be unpacked, such as a packaged chart.
+///
+/// Errors as [`fetch_artifact`].
+pub async fn fetch_bytes(client: &Client, url: &str, digest: &Digest, retry: &Retry) -> Result<Vec<u8>, FetchError> {
     let bytes = fetch(client, url, retry).await?;
     let (url, wanted) = (url.to_owned(), digest.clone());
     let work = tokio::task::spawn_blocking(move || {
@@ -75,7 +87,7 @@ pub async fn fetch_artifact(
         if found != wanted {
             return Err(FetchError::Digest { url, found: found.to_string(), wanted: wanted.to_string() });
         }
-        archive::unpack(&bytes, &Unpack::default()).map_err(|source| FetchError::Archive { url, source })
+        Ok(bytes)
     });
     work.await.map_err(|e| FetchError::Internal(e.to_string()))?
 }

@@ -9,10 +9,10 @@
 //! that finds nothing new writes neither status nor events.
 
 mod apply;
-mod build;
+pub(super) mod build;
 mod decide;
-mod fields;
-mod health;
+pub(super) mod fields;
+pub(super) mod health;
 mod prune;
 mod record;
 mod source;

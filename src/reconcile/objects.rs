@@ -2,7 +2,7 @@
 
 use super::Reconciled;
 use crate::base::Condition;
-use crate::kinds::{GitRepository, Kind, Kustomization, git_repository, kustomization};
+use crate::kinds::{GitRepository, HelmRelease, Kind, Kustomization, git_repository, helm_release, kustomization};
 
 impl Reconciled for GitRepository {
     fn description() -> &'static Kind {
@@ -37,6 +37,32 @@ impl Reconciled for Kustomization {
 
     fn controller() -> &'static str {
         "kustomize-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
+impl Reconciled for HelmRelease {
+    fn description() -> &'static Kind {
+        &helm_release::KIND
+    }
+
+    fn controller() -> &'static str {
+        "helm-controller"
     }
 
     fn is_suspended(&self) -> bool {

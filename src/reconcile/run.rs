@@ -34,6 +34,10 @@ pub enum Severity {
 pub struct Run {
     pub(super) desk: Arc<Desk>,
     pub(super) ready: Option<Cause>,
+    /// What Ready=False says when that is not why the run ended.
+    pub(super) unready: Option<Cause>,
+    /// Whether the failure was told as an event already.
+    pub(super) told: bool,
     notes: BTreeMap<String, String>,
     seat: Seat,
 }
@@ -82,7 +86,7 @@ impl Pen {
 
 impl Run {
     pub(super) fn new(desk: Arc<Desk>, seat: Seat) -> Self {
-        Run { desk, ready: None, notes: BTreeMap::new(), seat }
+        Run { desk, ready: None, unready: None, told: false, notes: BTreeMap::new(), seat }
     }
 
     /// Which object is being worked on.
@@ -118,6 +122,16 @@ impl Run {
     /// The reason and message of Ready=True, should the run succeed.
     pub fn ready(&mut self, reason: &str, message: impl Into<String>) {
         self.ready = Some(Cause::new(reason, message));
+    }
+
+    /// The reason and message of Ready=False, should the run fail, when the failure itself says something else.
+    pub fn unready(&mut self, cause: Cause) {
+        self.unready = Some(cause);
+    }
+
+    /// Says that whatever the run fails with was told by an event of its own.
+    pub fn told(&mut self) {
+        self.told = true;
     }
 
     /// Sets a condition of the kind's own (not Ready, Reconciling, Stalled).

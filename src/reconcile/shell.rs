@@ -117,7 +117,9 @@ impl<R: Reconciler> Shell<R> {
         }
         summarize(&mut object, &run, &outcome);
         let then = then(&outcome);
-        if let Err(failure) = &outcome {
+        if let Err(failure) = &outcome
+            && !run.told
+        {
             let severity = if matches!(failure, Failure::Waiting(..)) { Severity::Info } else { Severity::Error };
             desk.event(severity, failure.cause(), run.notes()).await;
         }
@@ -141,7 +143,9 @@ impl<R: Reconciler> Shell<R> {
             }
         };
         let Err(failure) = outcome else { return remove_finalizer(&desk).await };
-        desk.event(Severity::Error, failure.cause(), run.notes()).await;
+        if !run.told {
+            desk.event(Severity::Error, failure.cause(), run.notes()).await;
+        }
         let doing = desk.doing().message.clone();
         summary::failed(object.conditions(), &failure, doing.as_deref(), desk.generation, now());
         if let Err(error) = desk.write(status_of(&object)).await {
@@ -166,6 +170,9 @@ fn summarize<O: Reconciled>(object: &mut O, run: &Run, outcome: &Result<Next, Fa
         Err(failure) => {
             let doing = run.desk.doing().message.clone();
             summary::failed(object.conditions(), failure, doing.as_deref(), generation, now());
+            if let Some(cause) = &run.unready {
+                summary::set(object.conditions(), "Ready", "False", cause, generation, now());
+            }
         }
     }
     if summary::observes(object.conditions()) {

@@ -184,7 +184,7 @@ fn fatal(path: &str, line: usize, message: String) -> Problem {
 }
 
 /// The changed lines with some of what is around them.
-fn diff(old: &str, new: &str) -> Vec<DiffLine> {
+pub(super) fn diff(old: &str, new: &str) -> Vec<DiffLine> {
     let diff = TextDiff::from_lines(old, new);
     let mut lines = Vec::new();
     for (index, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {

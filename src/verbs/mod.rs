@@ -18,6 +18,7 @@ mod edit;
 mod events;
 mod put;
 mod reconcile;
+pub mod releases;
 mod settle;
 mod suspend;
 mod tree;

@@ -57,6 +57,17 @@ fn texts(value: Option<&Json>) -> Vec<String> {
         .unwrap_or_default()
 }
 
+fn maintainer(json: &Json) -> Json {
+    let mut all = JsonMap::new();
+    for name in ["name", "email", "url"] {
+        let text = scalar(json.get(name));
+        if !text.is_empty() {
+            all.insert(name.into(), text.into());
+        }
+    }
+    Json::Object(all)
+}
+
 impl Dependency {
     fn read(json: &Json) -> Self {
         let field = |name: &str| scalar(json.get(name));
@@ -70,6 +81,25 @@ impl Dependency {
             enabled: json.get("enabled").and_then(Json::as_bool).unwrap_or_default(),
             import_values: json.get("import-values").and_then(Json::as_array).cloned().unwrap_or_default(),
         }
+    }
+
+    fn to_json(&self) -> Json {
+        let mut all = JsonMap::new();
+        let mut put = |name: &str, value: Json, always: bool| {
+            if always || value.as_str().map_or(!value.is_null(), |text| !text.is_empty()) {
+                all.insert(name.into(), value);
+            }
+        };
+        put("name", self.name.as_str().into(), true);
+        put("version", self.version.as_str().into(), false);
+        put("repository", self.repository.as_str().into(), true);
+        put("condition", self.condition.as_str().into(), false);
+        put("tags", if self.tags.is_empty() { Json::Null } else { self.tags.clone().into() }, false);
+        put("enabled", if self.enabled { true.into() } else { Json::Null }, false);
+        let imports = if self.import_values.is_empty() { Json::Null } else { self.import_values.clone().into() };
+        put("import-values", imports, false);
+        put("alias", self.alias.as_str().into(), false);
+        Json::Object(all)
     }
 
     fn to_value(&self) -> Value {
@@ -105,6 +135,47 @@ impl Metadata {
         if let Some(Json::Array(items)) = fields.get("dependencies") {
             self.dependencies = items.iter().filter(|item| !item.is_null()).map(Dependency::read).collect();
         }
+    }
+
+    /// The description as Helm keeps it in a release, its fields in the order of Go's struct.
+    pub fn to_json(&self) -> Json {
+        let mut all = JsonMap::new();
+        let mut put = |name: &str, value: Json| {
+            let is_empty = match &value {
+                Json::Null | Json::Bool(false) => true,
+                Json::String(text) => text.is_empty(),
+                Json::Array(items) => items.is_empty(),
+                Json::Object(fields) => fields.is_empty(),
+                Json::Bool(true) | Json::Number(_) => false,
+            };
+            if !is_empty {
+                all.insert(name.into(), value);
+            }
+        };
+        let text = |name: &str| Json::from(scalar(self.raw.get(name)));
+        let list = |name: &str| Json::from(texts(self.raw.get(name)));
+        let annotations = self.raw.get("annotations").and_then(Json::as_object);
+        let maintainers = self.raw.get("maintainers").and_then(Json::as_array);
+        put("name", self.name.as_str().into());
+        put("home", text("home"));
+        put("sources", list("sources"));
+        put("version", self.version.as_str().into());
+        put("description", text("description"));
+        put("keywords", list("keywords"));
+        put("maintainers", maintainers.into_iter().flatten().map(maintainer).collect());
+        put("icon", text("icon"));
+        put("apiVersion", self.api_version.as_str().into());
+        put("condition", text("condition"));
+        put("tags", text("tags"));
+        put("appVersion", self.app_version.as_str().into());
+        put("deprecated", self.deprecated.into());
+        let plain =
+            annotations.into_iter().flatten().map(|(key, value)| (key.clone(), Json::from(scalar(Some(value)))));
+        put("annotations", plain.collect());
+        put("kubeVersion", self.kube_version.as_str().into());
+        put("dependencies", self.dependencies.iter().map(Dependency::to_json).collect());
+        put("type", self.kind.as_str().into());
+        Json::Object(all)
     }
 
     pub(super) fn is_library(&self) -> bool {

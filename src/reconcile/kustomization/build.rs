@@ -66,7 +66,10 @@ fn policy(cx: &Context) -> Policy {
     Policy { egress: Egress { loopback }, allow_file: false, scratch: cx.artifacts.scratch() }
 }
 
-fn kustomize(tree: &FileTree, spec: &KustomizationSpec, bases: Option<&mut Bases>) -> Result<Vec<Value>, String> {
+/// The documents that kustomize makes of a tree under the fields of a spec that shape a build.
+///
+/// Errors name the file or the object.
+pub fn kustomize(tree: &FileTree, spec: &KustomizationSpec, bases: Option<&mut Bases>) -> Result<Vec<Value>, String> {
     let directory = spec.path.as_deref().unwrap_or_default().trim_start_matches('/');
     let options = flux_options(bases.is_some());
     let overlay = overlay(spec);

@@ -1,0 +1,260 @@
+//! The history of a HelmRelease, read from Helm's own records: revisions, their values, manifests and notes.
+//!
+//! Reads, never writes. Nothing that came from a Secret is shown: values that a Secret gave and everything in rendered
+//! Secrets is masked before it leaves this file. Start with [`revisions`] and [`revision`].
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use serde_json::Map;
+
+use super::{Desk, DiffLine, Refusal, clean, edit, live, refuse};
+use crate::base::{Id, Stamp, Text, Value, yaml};
+use crate::engine::chart;
+use crate::engine::release::{Record, RecordError, Status, secret_name, set_value};
+use crate::kinds::helm_release::ValuesReference;
+use crate::kinds::{self, HelmRelease};
+
+/// What stands for a value that is not shown.
+const MASK: &str = "***";
+/// Keys whose text is never shown, wherever it came from.
+const TELLING: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "privatekey", "credential"];
+
+/// One line of a release's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    pub version: i64,
+    pub status: Status,
+    /// `name-version`, as `helm history` prints it.
+    pub chart: Text,
+    pub app_version: Text,
+    pub updated: Option<Stamp>,
+    pub description: Text,
+}
+
+/// One revision from the inside; every text is ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    pub revision: Revision,
+    /// What the user gave, as YAML.
+    pub user_values: String,
+    /// The same over the defaults of the chart.
+    pub merged_values: String,
+    /// The rendered objects.
+    pub manifest: String,
+    /// The rendered hooks.
+    pub hooks: String,
+    pub notes: String,
+}
+
+/// The revisions of a release that are kept, newest first. A record that cannot be read is one with an unknown status.
+///
+/// Errors when the object or its records cannot be read.
+pub async fn revisions(desk: &Desk, id: &Id) -> Result<Vec<Revision>, Refusal> {
+    let (_, name, namespace) = target(desk, id).await?;
+    let selector = format!("owner=helm,name={name}");
+    let secrets = desk.cluster.list(&kinds::of("", "Secret").api(), Some(&namespace), Some(&selector)).await?;
+    let mut revisions: Vec<Revision> =
+        secrets.iter().map(|secret| line(secret, &Record::from_secret(secret))).collect();
+    revisions.sort_by_key(|revision| std::cmp::Reverse(revision.version));
+    Ok(revisions)
+}
+
+/// One revision of a release.
+///
+/// Errors when it is not there or cannot be read.
+pub async fn revision(desk: &Desk, id: &Id, version: i64) -> Result<Release, Refusal> {
+    let (object, name, namespace) = target(desk, id).await?;
+    let secret = Id::new("", "Secret", &namespace, &secret_name(&name, version));
+    let found = desk.cluster.get(&secret).await?;
+    let found = found.ok_or_else(|| {
+        refuse(format!("{id} has no revision {version}"), "the history says which are kept; see spec.maxHistory")
+    })?;
+    let record = Record::from_secret(&found);
+    let revision = line(&found, &record);
+    let record = record.map_err(|error| refuse(error.to_string(), "delete that Secret to go on without it"))?;
+    let hidden = hidden(desk, &object).await;
+    let hooks: Vec<&str> = record.hooks.iter().map(|hook| hook.manifest.as_str()).collect();
+    Ok(Release {
+        revision,
+        user_values: values(&record.config, &hidden),
+        merged_values: values(&record.merged_values(), &hidden),
+        manifest: manifest(&record.manifest),
+        hooks: manifest(&hooks.join("\n---\n")),
+        notes: Text::new(&record.info.notes).as_str().to_owned(),
+    })
+}
+
+/// The lines by which one text of two revisions differs from the other, e.g. their manifests.
+pub fn compare(old: &str, new: &str) -> Vec<DiffLine> {
+    edit::diff(old, new)
+}
+
+/// A manifest as it may be shown: Secrets masked. What is no YAML is not shown at all.
+pub fn manifest(text: &str) -> String {
+    let documents = yaml::read_as(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
+    let Ok(documents) = documents else { return format!("# {MASK} this manifest cannot be read as YAML\n") };
+    let documents: Vec<Value> = documents.into_iter().map(|document| document.value).filter(Value::is_object).collect();
+    let shown = documents.iter().map(|document| match document["kind"].as_str() {
+        Some("Secret") => clean::masked(document),
+        _ => document.clone(),
+    });
+    shown.map(|document| format!("---\n{}", yaml::write(&document))).collect()
+}
+
+/// The typed object, its release's name and where its records are.
+async fn target(desk: &Desk, id: &Id) -> Result<(HelmRelease, String, String), Refusal> {
+    let document = live(desk, id).await?;
+    let object: HelmRelease = serde_json::from_value(document)
+        .map_err(|error| refuse(format!("{id} is no HelmRelease that can be read: {error}"), "correct the object"))?;
+    let status = object.status.clone().unwrap_or_default();
+    let last = status.history.first().map(|snapshot| snapshot.name.clone());
+    let name = last.unwrap_or_else(|| object.release_name());
+    let namespace = status.storage_namespace.unwrap_or_else(|| object.storage_namespace().to_owned());
+    Ok((object, name, namespace))
+}
+
+fn line(secret: &Value, record: &Result<Record, RecordError>) -> Revision {
+    let label =
+        |key: &str| secret.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
+    let version = label("version").and_then(|version| version.parse().ok()).unwrap_or_default();
+    match record {
+        Ok(record) => Revision {
+            version: record.version,
+            status: record.info.status,
+            chart: Text::new(format!("{}-{}", record.chart_field("name"), record.chart_field("version"))),
+            app_version: Text::new(record.chart_field("appVersion")),
+            updated: record.info.last_deployed.parse().ok().map(|at: jiff::Timestamp| Stamp(at.as_second())),
+            description: Text::new(&record.info.description),
+        },
+        Err(error) => Revision {
+            version,
+            status: Status::Unknown,
+            chart: Text::new(""),
+            app_version: Text::new(""),
+            updated: None,
+            description: Text::new(error.to_string()),
+        },
+    }
+}
+
+/// Which values came from Secrets.
+enum Hidden {
+    Paths(BTreeSet<Vec<String>>),
+    /// A Secret that gave values cannot be read any more, so nobody can tell which these were.
+    All,
+}
+
+async fn hidden(desk: &Desk, object: &HelmRelease) -> Hidden {
+    let mut paths = BTreeSet::new();
+    for reference in object.spec.values_from.iter().filter(|reference| reference.kind == "Secret") {
+        let id = Id::new("", "Secret", object.own_namespace(), &reference.name);
+        let given = match desk.cluster.get(&id).await {
+            Ok(Some(secret)) => given_by(&secret, reference),
+            _ => None,
+        };
+        match given {
+            Some(values) => leaves(&Value::Object(values), &mut Vec::new(), &mut paths),
+            None => return Hidden::All,
+        }
+    }
+    Hidden::Paths(paths)
+}
+
+fn given_by(secret: &Value, reference: &ValuesReference) -> Option<Map<String, Value>> {
+    let key = reference.values_key.as_deref().unwrap_or("values.yaml");
+    let data = secret.pointer("/data")?.get(key)?.as_str()?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
+    match reference.target_path.as_deref() {
+        Some(path) => {
+            let mut values = Map::new();
+            set_value(&mut values, path, "x").ok()?;
+            Some(values)
+        }
+        None => chart::read_values(key, &bytes).ok(),
+    }
+}
+
+fn leaves(value: &Value, at: &mut Vec<String>, found: &mut BTreeSet<Vec<String>>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, value) in fields {
+                at.push(key.clone());
+                leaves(value, at, found);
+                at.pop();
+            }
+        }
+        _ => drop(found.insert(at.clone())),
+    }
+}
+
+fn values(values: &Map<String, Value>, hidden: &Hidden) -> String {
+    let mut shown = Value::Object(values.clone());
+    mask(&mut shown, &mut Vec::new(), hidden);
+    yaml::write(&clean::sorted(shown))
+}
+
+fn mask(value: &mut Value, at: &mut Vec<String>, hidden: &Hidden) {
+    let is_hidden = match hidden {
+        Hidden::All => !value.is_object(),
+        Hidden::Paths(paths) => paths.contains(at),
+    };
+    if is_hidden && !value.is_null() {
+        *value = MASK.into();
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                at.push(key.clone());
+                mask(value, at, hidden);
+                at.pop();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, at, hidden)),
+        Value::String(text) if !text.is_empty() && at.last().is_some_and(|key| is_telling(key)) => *value = MASK.into(),
+        _ => {}
+    }
+}
+
+fn is_telling(key: &str) -> bool {
+    let plain: String = key.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_lowercase();
+    // The name of a Secret is no secret.
+    let is_name = ["name", "ref", "key"].iter().any(|end| plain.ends_with(end)) && !plain.ends_with("apikey");
+    TELLING.iter().any(|word| plain.contains(word)) && (!is_name || plain.ends_with("privatekey"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn what_a_secret_gave_is_masked_and_its_neighbours_are_not() {
+        let mut paths = BTreeSet::new();
+        leaves(&json!({"db": {"user": "canary"}, "list": [1]}), &mut Vec::new(), &mut paths);
+        let given = map(json!({"db": {"user": "canary", "host": "h"}, "list": ["canary"], "adminPassword": "canary",
+            "existingSecretName": "s", "n": 3}));
+        let shown = values(&given, &Hidden::Paths(paths));
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(
+            shown.contains("host: h") && shown.contains("existingSecretName: s") && shown.contains("n: 3"),
+            "{shown}"
+        );
+        let all = values(&given, &Hidden::All);
+        assert!(!all.contains("h\n") && all.contains("host: '***'"), "{all}");
+    }
+
+    #[test]
+    fn rendered_secrets_are_masked_and_what_is_no_yaml_is_not_shown() {
+        let shown = manifest(
+            "---\nkind: ConfigMap\ndata: {a: shown}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: canary}\n",
+        );
+        assert!(shown.contains("shown") && !shown.contains("canary"), "{shown}");
+        assert!(!manifest("a: [canary").contains("canary"));
+    }
+}
