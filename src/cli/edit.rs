@@ -6,8 +6,8 @@ use std::path::Path;
 use super::pick::object;
 use super::session::Session;
 use super::{CliError, Cx};
-use crate::base::{State, Text, Value};
-use crate::verbs::{self, Answer, Ask, Change, Query, Review};
+use crate::base::{Text, Value};
+use crate::verbs::{self, Answer, Ask, Query, Review};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -71,7 +71,7 @@ async fn agreed(
             }
             continue;
         }
-        if !review.diff.iter().any(|line| line.change != Change::Same) {
+        if review.diff.is_empty() {
             return Ok(None);
         }
         let nobody_to_ask = !std::io::stdin().is_terminal();
@@ -89,13 +89,7 @@ fn print(cx: &Cx, review: &Review) -> Result<(), CliError> {
         let words = format!("{place}{path}{}", problem.message);
         if problem.fatal { cx.output.failure(words) } else { cx.output.warning(words) }
     }
-    for line in &review.diff {
-        match line.change {
-            Change::Same => cx.output.line(format!("  {}", line.text))?,
-            Change::Added => cx.output.painted(&cx.output.tint(State::Ready, &format!("+ {}", line.text)))?,
-            Change::Removed => cx.output.painted(&cx.output.tint(State::Failed, &format!("- {}", line.text)))?,
-        }
-    }
+    cx.output.diff(&review.diff)?;
     if let Some(by) = &review.by_git {
         cx.output.warning(format!("{by} applies this object from Git and will undo the edit"));
         cx.output.more(format!(

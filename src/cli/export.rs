@@ -4,7 +4,6 @@ use super::pick::pick;
 use super::session::Session;
 use super::{CliError, Cx};
 use crate::base::{Id, yaml};
-use crate::verbs::sorted;
 use crate::verbs::{self, Answer, Query};
 
 #[derive(clap::Args, Debug)]
@@ -42,7 +41,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         if let Answer::Yaml(yaml) = session.within(cx, verbs::fetch(&session.desk, Query::Export(id))).await? {
             let document = yaml::read_one(yaml.as_bytes(), &yaml::Limits::default());
             let document = document.map_err(|e| CliError::internal(format!("an exported document: {e}")))?;
-            cx.output.data(&format!("---\n{}", yaml::write(&sorted(document))))?;
+            cx.output.data(&format!("---\n{}", yaml::write(&yaml::sorted(document))))?;
         }
     }
     session.close().await;

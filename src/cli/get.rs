@@ -12,7 +12,6 @@ use super::{CliError, Cx};
 use crate::base::{Age, Id, Object, yaml};
 use crate::cluster::{Cluster, ClusterError};
 use crate::kinds::Column;
-use crate::verbs::sorted;
 
 /// Show objects: all of a kind, or those named.
 ///
@@ -200,7 +199,7 @@ fn marked(document: &Value) -> Value {
     {
         root.insert("simulated".into(), true.into());
     }
-    sorted(document)
+    yaml::sorted(document)
 }
 
 /// `kustomization.kustomize.toolkit.fluxcd.io/apps`, as kubectl names objects.

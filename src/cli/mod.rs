@@ -18,6 +18,7 @@ mod debug;
 mod delete;
 mod demo;
 mod describe;
+mod diff;
 mod documents;
 mod door;
 mod edit;
@@ -79,6 +80,8 @@ enum Command {
     Tree(tree::Args),
     /// Show what applied an object, and from which source
     Trace(trace::Args),
+    /// Show what the next reconciliation of an object would change
+    Diff(diff::Args),
     /// Show what controllers said lately
     Events(events::Args),
     /// Show weir's own log, by object
@@ -164,6 +167,7 @@ async fn dispatch(cx: &Cx, console: console::Args, command: Option<Command>) -> 
         Some(Command::Describe(args)) => describe::run(cx, args).await,
         Some(Command::Tree(args)) => tree::run(cx, args).await,
         Some(Command::Trace(args)) => trace::run(cx, args).await,
+        Some(Command::Diff(args)) => diff::run(cx, args).await,
         Some(Command::Debug(args)) => debug::run(cx, args).await,
         Some(Command::Events(args)) => events::run(cx, args).await,
         Some(Command::Logs(args)) => logs::run(cx, args).await,

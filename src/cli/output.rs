@@ -9,6 +9,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::CliError;
 use crate::base::{State, Text};
+use crate::verbs::{Change, DiffLine, Preview};
 
 /// Where and how this process prints.
 pub struct Output {
@@ -134,6 +135,31 @@ impl Output {
     /// Prints one line that is clean already and may be tinted.
     pub fn painted(&self, line: &str) -> Result<(), CliError> {
         self.write(&format!("{line}\n"))
+    }
+
+    /// The lines of a diff with their signs.
+    pub fn diff(&self, lines: &[DiffLine]) -> Result<(), CliError> {
+        for line in lines {
+            let text = format!("{}{}", line.change.sign(), line.text);
+            match line.change {
+                Change::Same | Change::Gap => self.line(text)?,
+                Change::Added => self.painted(&self.tint(State::Ready, &text))?,
+                Change::Removed => self.painted(&self.tint(State::Failed, &text))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What would happen: what it is about and every part to the output, what a person should know beside it.
+    pub fn preview(&self, preview: &Preview) -> Result<(), CliError> {
+        for part in &preview.patch.parts {
+            self.line(format!("► {} {}", part.name, part.fate.word()))?;
+            self.diff(&part.lines)?;
+        }
+        for note in &preview.notes {
+            self.warning(note.as_str());
+        }
+        Ok(())
     }
 
     /// Prints a table.

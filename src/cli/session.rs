@@ -4,19 +4,22 @@
 //! [`Session::open`] (to look) and [`Session::with_reconcilers`] (to wait for an effect).
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde_json::json;
 
 use super::{CliError, Cx};
-use crate::base::{Stamp, format_duration};
+use crate::base::{Stamp, Text, format_duration};
 use crate::cluster::{Apply, Cluster, Connected, Place, Target};
 use crate::embedded::Embedded;
 use crate::kinds;
-use crate::reconcile::{self, Context, Options, Running};
+use crate::reconcile::{self, Cause, Context, Options, Running};
 use crate::store::watch::{self, Scope, Watching};
 use crate::store::{Activity, Store};
-use crate::verbs::Desk;
+use crate::verbs::{Desk, Refusal};
 
 /// How long the first lists may take before a command goes on with what it has.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
@@ -70,7 +73,7 @@ impl Session {
     /// Takes a picture of an open cluster and waits until it is whole.
     pub async fn over(connected: Connected, activity: Activity) -> Session {
         let Connected { cluster, embedded } = connected;
-        let desk = Desk { cluster, store: Store::new(), activity };
+        let desk = Desk::new(cluster, Store::new(), activity);
         let watching = watch::start(&desk.cluster, &desk.store, Scope::default());
         let session = Session { desk, embedded, watching, running: None, passing: None };
         session.first_picture().await;
@@ -83,17 +86,37 @@ impl Session {
     pub async fn reconcile(&mut self) -> Result<(), CliError> {
         let files = match self.desk.cluster.place() {
             Place::Embedded { data: Some(data), .. } => data.join("artifacts"),
-            _ => {
-                let made = tempfile::Builder::new().prefix("weir-artifacts-").tempdir();
-                let made =
-                    made.map_err(|e| CliError::config(format!("artifacts cannot be kept: {e}"), "look at TMPDIR"))?;
-                self.passing.insert(made).path().to_path_buf()
-            }
+            _ => self.passing_files()?,
         };
-        let (cluster, store) = (self.desk.cluster.clone(), self.desk.store.clone());
-        let opened = Context::open(cluster, store, Options::default(), &files).await;
-        self.running = Some(reconcile::start_all(opened.map_err(|e| CliError::config(e.to_string(), ""))?));
+        let context = self.context(&files).await?;
+        self.running = Some(reconcile::start_all(context));
         Ok(())
+    }
+
+    /// Makes previews possible where this process does not reconcile: others' artifacts are fetched where they are served.
+    ///
+    /// Errors when artifacts cannot be kept.
+    pub async fn foresee(&mut self) -> Result<Context, CliError> {
+        let files = self.passing_files()?;
+        self.context(&files).await
+    }
+
+    async fn context(&mut self, files: &Path) -> Result<Context, CliError> {
+        let (cluster, store) = (self.desk.cluster.clone(), self.desk.store.clone());
+        let opened = Context::open(cluster, store, Options::default(), files).await;
+        let context = opened.map_err(|e| CliError::config(e.to_string(), ""))?;
+        let seer = context.clone();
+        self.desk.foresight = Some(Arc::new(move |id| {
+            let seer = seer.clone();
+            async move { reconcile::preview(&seer, &id).await.map_err(refusal) }.boxed()
+        }));
+        Ok(context)
+    }
+
+    fn passing_files(&mut self) -> Result<PathBuf, CliError> {
+        let made = tempfile::Builder::new().prefix("weir-artifacts-").tempdir();
+        let made = made.map_err(|e| CliError::config(format!("artifacts cannot be kept: {e}"), "look at TMPDIR"))?;
+        Ok(self.passing.insert(made).path().to_path_buf())
     }
 
     /// Waits until every watch has listed once, failed, or the time is over.
@@ -132,6 +155,15 @@ impl Session {
             embedded.close().await;
         }
     }
+}
+
+/// Why there is no preview, for people.
+fn refusal(cause: Cause) -> Refusal {
+    let hint = match cause.reason.as_str() {
+        "ArtifactFailed" => "reconcile its source, and look whether its artifacts can be reached from here",
+        _ => "a reconciliation would fail in the same way",
+    };
+    Refusal { message: Text::new(cause.message), hint: Text::new(hint) }
 }
 
 /// The time, for ages.

@@ -4,7 +4,7 @@
 //! To add an action: one variant, one line in [`ACTIONS`], and the place where it acts. Keys are data in `keymaps/`.
 
 use crate::config::{Word, Words};
-use crate::kinds::Verb;
+use crate::kinds::{Kind, Verb, View};
 
 /// What a key does. Named after what happens, not after the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +66,8 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tab {
     Describe,
+    /// A page that only some kinds have.
+    View(View),
     Yaml,
     Events,
     Conditions,
@@ -73,12 +75,25 @@ pub enum Tab {
 }
 
 impl Tab {
-    /// In the order of the screen.
-    pub const ALL: [Tab; 5] = [Tab::Describe, Tab::Yaml, Tab::Events, Tab::Conditions, Tab::Logs];
+    /// The pages of a kind, in the order of the screen.
+    pub fn of(kind: &Kind) -> impl Iterator<Item = Tab> + use<> {
+        let views = kind.views.iter().copied().map(Tab::View);
+        std::iter::once(Tab::Describe).chain(views).chain([Tab::Yaml, Tab::Events, Tab::Conditions, Tab::Logs])
+    }
+
+    /// The pages that every kind has.
+    pub fn is_common(self) -> bool {
+        !matches!(self, Tab::View(_))
+    }
 
     pub fn title(self) -> &'static str {
         match self {
             Tab::Describe => "Describe",
+            Tab::View(View::Diff) => "Diff",
+            Tab::View(View::History) => "History",
+            Tab::View(View::Values) => "Values",
+            Tab::View(View::Manifest) => "Manifest",
+            Tab::View(View::Notes) => "Notes",
             Tab::Yaml => "YAML",
             Tab::Events => "Events",
             Tab::Conditions => "Conditions",
@@ -185,6 +200,29 @@ pub static ACTIONS: &[ActionLine] = &[
     line(Action::Ask(Verb::Suspend), "suspend", "suspend", "stop reconciling until resumed", OBJECTS),
     line(Action::Ask(Verb::Resume), "resume", "resume", "reconcile again after a suspend", OBJECTS),
     line(Action::Show(Tab::Describe), "describe", "describe", "tell all about the object", OBJECTS),
+    line(
+        Action::Show(Tab::View(View::Diff)),
+        "diff",
+        "diff",
+        "show what the next reconciliation would change",
+        OBJECTS,
+    ),
+    line(
+        Action::Show(Tab::View(View::History)),
+        "history",
+        "history",
+        "show the revisions that were released",
+        OBJECTS,
+    ),
+    line(Action::Show(Tab::View(View::Values)), "values", "values", "show what goes into the templates", OBJECTS),
+    line(
+        Action::Show(Tab::View(View::Manifest)),
+        "manifest",
+        "manifest",
+        "show what came out of the templates",
+        OBJECTS,
+    ),
+    line(Action::Show(Tab::View(View::Notes)), "notes", "notes", "show what the chart's author wants to say", OBJECTS),
     line(Action::Show(Tab::Yaml), "yaml", "yaml", "show the whole document", OBJECTS),
     line(Action::Show(Tab::Logs), "logs", "logs", "show weir's own log about the object", OBJECTS),
     line(Action::Show(Tab::Events), "events", "events", "show what happened to the object", OBJECTS),

@@ -81,7 +81,7 @@ pub struct Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Slot {
     Page(Tab),
-    Paint,
+    Paint(Tab),
     Sift,
     Edit,
     Review,
@@ -158,7 +158,8 @@ pub enum Reply {
     Fetch(Slot, verbs::Query),
     Ask(Slot, verbs::Ask),
     Sift(Sieve),
-    Paint(String),
+    /// The colours of a page's text.
+    Paint(Tab, String),
     Copy(String),
     Say(Say),
     /// Changes the theme.

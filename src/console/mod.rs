@@ -297,7 +297,13 @@ impl Console {
             let used = canvas.pieces(line.x, line.y, line.width, &pieces);
             line = Rect { x: line.x + used, width: line.width - used, ..line };
         }
+        footer::draw(canvas, line, self.about(), &self.cx);
+    }
+
+    /// What the topmost screen is about.
+    fn about(&self) -> About {
+        let top = self.top_screen();
         let subject = top.subject().map(|id| (kinds::of_id(id), self.cx.state(id)));
-        footer::draw(canvas, line, About { scope: top.scope(), subject, opens: top.opens() }, &self.cx);
+        About { scope: top.scope(), subject, opens: top.opens() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::actions::Action;
+use super::actions::{Action, Tab};
 use super::look::{Look, THEMES};
 use super::message::{Effect, Open, Reply, Say, Slot, Ticket, Tone};
 use super::widgets::field::Field;
@@ -33,8 +33,8 @@ impl Console {
                 let ticket = self.ticket(screen, Slot::Sift, effects);
                 effects.push(Effect::Sift(ticket, sieve));
             }
-            Reply::Paint(text) => {
-                let ticket = self.ticket(screen, Slot::Paint, effects);
+            Reply::Paint(tab, text) => {
+                let ticket = self.ticket(screen, Slot::Paint(tab), effects);
                 effects.push(Effect::Paint(ticket, text));
             }
             Reply::Ask(slot, ask) => self.ask(screen, slot, ask, effects),
@@ -91,7 +91,7 @@ impl Console {
             Open::List { .. } => self.close_down_to(1, effects),
             _ => {}
         }
-        let below = self.top_screen().scope();
+        let below = self.about();
         let screen = screens::open(open, &self.cx, below);
         let number = self.next_screen;
         self.next_screen += 1;
@@ -166,6 +166,10 @@ impl Console {
             }
             Action::Ask(verb) => self.ask_subject(verb, effects),
             Action::Show(tab) => match self.top_screen().subject().cloned() {
+                Some(id) if !tab.is_common() && !Tab::of(kinds::of_id(&id)).any(|known| known == tab) => {
+                    let text = format!("a {} has no {}", id.kind, tab.title().to_lowercase());
+                    self.say(Say::new(Tone::Note, text), None);
+                }
                 Some(id) => self.open(Open::Detail(id, tab), effects),
                 None => self.say(Say::new(Tone::Note, "no object is under the cursor"), None),
             },

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod chart;
+pub mod diff;
 mod go_json;
 pub mod ignore;
 pub mod kustomize;

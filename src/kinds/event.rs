@@ -29,6 +29,7 @@ pub static KIND: Kind = Kind {
     relations,
     health,
     verbs: &[Verb::Delete],
+    views: &[],
     crd: None,
     example: "\
 apiVersion: v1

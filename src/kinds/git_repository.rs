@@ -31,6 +31,7 @@ pub static KIND: Kind = Kind {
     relations,
     health: kstatus::health,
     verbs: SOURCE_VERBS,
+    views: &[],
     crd: Some(crd),
     example: EXAMPLE,
 };

@@ -51,6 +51,7 @@ pub static KIND: Kind = Kind {
     relations,
     health: kstatus::health,
     verbs: DEPLOYER_VERBS,
+    views: &[],
     crd: Some(crd),
     example: EXAMPLE,
 };

@@ -37,6 +37,7 @@ pub static KIND: Kind = Kind {
     relations: |document| super::uses_secrets(document, &["/spec/secretRef/name", "/spec/certSecretRef/name"]),
     health,
     verbs: SOURCE_VERBS,
+    views: &[],
     crd: Some(crd),
     example: EXAMPLE,
 };

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::meta::{DependencyReference, KindReference, LocalReference, Snapshot};
-use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, git_repository, kstatus};
+use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, View, git_repository, kstatus};
 use crate::base::{Condition, Id};
 
 pub static KIND: Kind = Kind {
@@ -40,6 +40,7 @@ pub static KIND: Kind = Kind {
     relations,
     health: kstatus::health,
     verbs: DEPLOYER_VERBS,
+    views: &[View::Diff],
     crd: Some(crd),
     example: EXAMPLE,
 };

@@ -88,6 +88,8 @@ pub struct Kind {
     pub health: fn(&Value) -> Health,
     /// What a person may ask of it.
     pub verbs: &'static [Verb],
+    /// Pages about an object that only kinds like this one have, in the order of the screen.
+    pub views: &'static [View],
     /// The CustomResourceDefinition, derived from the Rust types; `None` for what Kubernetes has built in.
     pub crd: Option<fn() -> Value>,
     /// A whole example document (YAML), used by the conformance tests and the reference.
@@ -166,6 +168,35 @@ pub enum Verb {
     Resume,
     Edit,
     Delete,
+}
+
+/// A page that only some kinds have; `verbs` makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum View {
+    /// What the next reconciliation would change.
+    Diff,
+    /// The revisions that were released.
+    History,
+    /// What goes into the templates.
+    Values,
+    /// What came out of them.
+    Manifest,
+    /// What the chart's author wants to say.
+    Notes,
+}
+
+impl View {
+    pub const ALL: &[View] = &[View::Diff, View::History, View::Values, View::Manifest, View::Notes];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            View::Diff => "diff",
+            View::History => "history",
+            View::Values => "values",
+            View::Manifest => "manifest",
+            View::Notes => "notes",
+        }
+    }
 }
 
 impl Verb {

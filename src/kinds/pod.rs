@@ -25,6 +25,7 @@ pub static KIND: Kind = Kind {
     relations: no_relations,
     health: kstatus::health,
     verbs: PLAIN_VERBS,
+    views: &[],
     crd: None,
     example: "\
 apiVersion: v1

@@ -13,6 +13,7 @@ pub(super) mod build;
 mod decide;
 pub(super) mod fields;
 pub(super) mod health;
+mod preview;
 mod prune;
 mod record;
 mod source;
@@ -29,7 +30,8 @@ use self::record::Entry;
 use self::source::Source;
 use super::run::now;
 use super::{Cause, Context, Failure, Next, Reconciled, Reconciler, Run, Severity, summary};
-use crate::base::{Digest, Id, Value, format_duration};
+use crate::base::{Digest, FileTree, Id, Value, format_duration};
+use crate::engine::diff::Preview;
 use crate::kinds::kustomization::{self, Inventory, KustomizationStatus};
 use crate::kinds::{Kustomization, meta};
 
@@ -66,6 +68,13 @@ impl Reconciler for Kustomizer {
             run.event(Severity::Info, "ReconciliationSucceeded", &message, &[("commit_status", "update")]).await;
         }
         Ok(Next::After(plan.interval))
+    }
+
+    async fn preview(&self, cx: &Context, object: Kustomization) -> Result<Preview, Failure> {
+        let plan = Plan::of(&object, &cx.options)?;
+        let source = source::find(cx, &object, &plan).await?;
+        let tree = source::fetch(cx, &source, &plan).await?;
+        preview::preview(cx, &object, &source, tree, &plan).await
     }
 
     async fn finalize(&self, cx: &Context, object: &mut Kustomization, run: &mut Run) -> Result<(), Failure> {
@@ -105,6 +114,28 @@ impl Reconciler for Kustomizer {
         }
         Ok(())
     }
+}
+
+/// What a Kustomization would change with other files than its source has; `from` says in words where they are from.
+///
+/// Errors when the build fails.
+pub async fn preview_of_tree(
+    cx: &Context,
+    object: &Kustomization,
+    tree: FileTree,
+    from: &str,
+) -> Result<Preview, Cause> {
+    let preview = async {
+        let plan = Plan::of(object, &cx.options)?;
+        let source = Source {
+            id: source::id(object),
+            revision: from.into(),
+            origin_revision: None,
+            artifact: Default::default(),
+        };
+        preview::preview(cx, object, &source, tree, &plan).await
+    };
+    preview.await.map_err(|failure| failure.cause().clone())
 }
 
 /// One reconciliation, from the found source on.

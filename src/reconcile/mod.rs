@@ -13,8 +13,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::base::Condition;
-use crate::kinds::Kind;
+use crate::base::{Condition, Id};
+use crate::engine::diff::Preview;
+use crate::kinds::{self, Kind};
 
 mod context;
 mod git_repository;
@@ -30,7 +31,7 @@ mod wakes;
 
 pub use context::{Context, OpenError};
 pub use git_repository::GitRepositories;
-pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer, render, variables, with_inline};
+pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer, preview_of_tree, render, variables, with_inline};
 pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};
@@ -38,7 +39,21 @@ pub use running::{Queue, Running};
 
 /// Starts every reconciler; they stop when the answer is dropped.
 pub fn start_all(cx: Context) -> Running {
-    Crew::default().with(GitRepositories).with(Kustomizer).start(cx)
+    crew().start(cx)
+}
+
+fn crew() -> Crew {
+    Crew::default().with(GitRepositories).with(Kustomizer)
+}
+
+/// What the next reconciliation of an object would do, whoever runs it; changes nothing.
+///
+/// Errors with what keeps that reconciliation from getting so far.
+pub async fn preview(cx: &Context, id: &Id) -> Result<Preview, Cause> {
+    match crew().0.iter().find(|worker| std::ptr::eq(worker.kind(), kinds::of_id(id))) {
+        Some(worker) => worker.preview(cx, id).await,
+        None => Err(Cause::new("NoPreview", format!("weir does not reconcile a {}", id.kind))),
+    }
 }
 
 /// The reconcilers to start, one per kind; `start_all` has the list that weir runs.
@@ -96,6 +111,14 @@ pub trait Reconciler: Send + Sync + 'static {
         object: &mut Self::Object,
         run: &mut Run,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// What [`Reconciler::reconcile`] would do now; changes nothing, neither the object nor the world.
+    fn preview(&self, _cx: &Context, _object: Self::Object) -> impl Future<Output = Result<Preview, Failure>> + Send {
+        std::future::ready(Err(Failure::Stalled(Cause::new(
+            "NoPreview",
+            "this kind changes nothing that could be shown",
+        ))))
+    }
 }
 
 /// When a reconciliation that went well happens again.

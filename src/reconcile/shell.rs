@@ -18,6 +18,7 @@ use super::run::{Desk, Pen, Seat, Severity, conditions_of, now, set_conditions, 
 use super::{Cause, Context, Failure, Next, Reconciled, Reconciler, Run, summary};
 use crate::base::{Id, Object, Value};
 use crate::cluster::ClusterError;
+use crate::engine::diff::Preview;
 use crate::kinds::{Kind, meta};
 use crate::store::Feed;
 
@@ -25,6 +26,7 @@ use crate::store::Feed;
 pub(super) trait Worker: Send + Sync + 'static {
     fn kind(&self) -> &'static Kind;
     fn work<'a>(&'a self, cx: &'a Context, job: Job) -> BoxFuture<'a, Ended>;
+    fn preview<'a>(&'a self, cx: &'a Context, id: &'a Id) -> BoxFuture<'a, Result<Preview, Cause>>;
 }
 
 /// One run to do.
@@ -60,6 +62,17 @@ impl<R: Reconciler> Worker for Shell<R> {
             })
         };
         ended.instrument(span).boxed()
+    }
+
+    fn preview<'a>(&'a self, cx: &'a Context, id: &'a Id) -> BoxFuture<'a, Result<Preview, Cause>> {
+        async move {
+            let unreadable = |error: String| Cause::new("NotRead", format!("{id} cannot be read: {error}"));
+            let document = cx.cluster.get(id).await.map_err(|error| unreadable(error.to_string()))?;
+            let document = document.ok_or_else(|| Cause::new("NotFound", format!("{id} not found")))?;
+            let object = serde_json::from_value(document).map_err(|error| unreadable(error.to_string()))?;
+            self.0.preview(cx, object).await.map_err(|failure| failure.cause().clone())
+        }
+        .boxed()
     }
 }
 

@@ -1,24 +1,12 @@
 //! Documents as people want to see them: without what only the server sets, and with Secret values masked.
 //!
-//! Pure. Start with [`view`] (what an editor decides) and [`export`] (what goes into Git).
+//! Pure. Start with [`export`] (what goes into Git).
 
 use serde_json::Map;
 
 use crate::base::{Object, Value};
+use crate::engine::diff::{decided, without_annotations};
 
-/// What only the server writes.
-const SERVER_FIELDS: &[&str] = &[
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "selfLink",
-    "managedFields",
-];
-/// A second copy of the whole document; for Secrets a leak.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Asked once, handled once: of no use in Git. Source: flux2 cmd/flux export.
 const REQUESTS: &str = "reconcile.fluxcd.io/";
 /// How a masked value begins; see `base::Object`.
@@ -29,37 +17,9 @@ pub(super) fn masked(document: &Value) -> Value {
     Object::from_value(document.clone()).map_or(Value::Null, |object| object.body())
 }
 
-/// What an editor decides: the document without status and server fields. Give it a masked document.
-pub(super) fn view(document: &Value) -> Value {
-    let mut view = document.clone();
-    if let Some(fields) = view.as_object_mut() {
-        fields.shift_remove("status");
-    }
-    if let Some(metadata) = view.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in SERVER_FIELDS {
-            metadata.shift_remove(*field);
-        }
-        without_annotations(metadata, |key| key == LAST_APPLIED);
-    }
-    view
-}
-
-/// Keys in alphabetical order at every level, as flux and kubectl print documents.
-pub fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.into_iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
-        plain => plain,
-    }
-}
-
-/// What goes into Git: masked, as [`view`], without owners, finalizers and requests.
+/// What goes into Git: masked, as people decide it, without owners, finalizers and requests.
 pub(super) fn export(document: &Value) -> Value {
-    let mut export = view(&masked(document));
+    let mut export = decided(&masked(document));
     if let Some(metadata) = export.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in ["finalizers", "ownerReferences", "generateName"] {
             metadata.shift_remove(field);
@@ -67,14 +27,6 @@ pub(super) fn export(document: &Value) -> Value {
         without_annotations(metadata, |key| key.starts_with(REQUESTS) && key.ends_with("At"));
     }
     export
-}
-
-fn without_annotations(metadata: &mut Map<String, Value>, is_unwanted: impl Fn(&str) -> bool) {
-    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return };
-    annotations.retain(|key, _| !is_unwanted(key));
-    if annotations.is_empty() {
-        metadata.shift_remove("annotations");
-    }
 }
 
 /// The merge patch that makes one document the other; `None` when nothing differs.
@@ -137,7 +89,7 @@ mod tests {
 
     fn secret() -> Value {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "uid": "u", "resourceVersion": "5",
-            "annotations": {LAST_APPLIED: "{\"data\": \"Y2FuYXJ5\"}", "reconcile.fluxcd.io/requestedAt": "now"},
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{\"data\": \"Y2FuYXJ5\"}", "reconcile.fluxcd.io/requestedAt": "now"},
             "finalizers": ["f"], "managedFields": [{}]}, "data": {"a": "Y2FuYXJ5", "b": "b3RoZXI="}, "status": {}})
     }
 
@@ -153,7 +105,7 @@ mod tests {
 
     #[test]
     fn an_edit_never_writes_a_mask_back() {
-        let original = view(&masked(&secret()));
+        let original = decided(&masked(&secret()));
         assert!(!original.to_string().contains("Y2FuYXJ5"));
         let mut edited = original.clone();
         edited["data"]["b"] = "bmV3".into();

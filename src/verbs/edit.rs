@@ -3,18 +3,15 @@
 //! An edit is the difference between two views, sent as a merge patch with the version as its precondition: what the
 //! person did not touch, and what is masked, is never written. Start with [`review`], then [`save`].
 
-use similar::{ChangeTag, TextDiff};
-
-use super::clean::{difference, masked, masked_edit, masks_in, sorted, view};
+use super::clean::{difference, masked, masked_edit, masks_in};
 use super::reconcile::achievement;
 use super::settle::{Patience, settle};
-use super::{Change, Desk, DiffLine, MANAGER, Outcome, Problem, Progress, Refusal, Review, by_git, live, refuse};
+use super::{Desk, MANAGER, Outcome, Problem, Progress, Refusal, Review, by_git, live, refuse};
 use crate::base::{Id, Text, Value, yaml};
 use crate::cluster::ClusterError;
+use crate::engine::diff::{self, decided};
 use crate::kinds::{self, Verb, check, convert};
 
-/// Unchanged lines kept around each change.
-const CONTEXT: usize = 3;
 /// Largest document an editor may give back: what an API server takes.
 const DOCUMENT_BYTES: usize = 3 << 20;
 /// Writes that may lose the race against a busy reconciler, or whose answer may be lost.
@@ -31,7 +28,7 @@ struct Edit {
 /// The document and the YAML that an editor opens.
 pub(super) fn open(document: &Value) -> (Value, String) {
     let original = masked(document);
-    let yaml = yaml::write(&sorted(view(&original)));
+    let yaml = yaml::write(&yaml::sorted(decided(&original)));
     (original, yaml)
 }
 
@@ -43,15 +40,15 @@ pub(super) async fn review(desk: &Desk, original: &Value, text: &str) -> Result<
         Err(problem) => return Ok(Review { problems: vec![problem], diff: Vec::new(), by_git: None }),
     };
     let live = live(desk, &id).await?;
-    if view(&masked(&live)) != view(original) {
+    if decided(&masked(&live)) != decided(original) {
         edit.problems.push(fatal("", 0, "somebody else changed it since it was opened: open it again".into()));
     }
     let may_be_sent = !edit.problems.iter().any(|problem| problem.fatal);
     if let Some(patch) = edit.patch.as_ref().filter(|_| may_be_sent) {
         edit.problems.extend(dry_run(desk, &id, &live, patch, text).await);
     }
-    let (before, after) = (view(original), masked_edit(&view(original), &edit.edited));
-    let diff = diff(&yaml::write(&sorted(before)), &yaml::write(&sorted(after)));
+    let (before, after) = (decided(original), masked_edit(&decided(original), &edit.edited));
+    let diff = diff::lines(&yaml::write(&yaml::sorted(before)), &yaml::write(&yaml::sorted(after)));
     Ok(Review { problems: edit.problems, diff, by_git: by_git(desk, &id, &live) })
 }
 
@@ -93,7 +90,7 @@ async fn write(desk: &Desk, id: &Id, original: &Value, patch: &Value) -> Result<
         if failures > 0 && is_done(&live, patch) {
             return Ok(live);
         }
-        if live["metadata"]["uid"] != original["metadata"]["uid"] || view(&masked(&live)) != view(original) {
+        if live["metadata"]["uid"] != original["metadata"]["uid"] || decided(&masked(&live)) != decided(original) {
             let message = format!("{id}: somebody else changed it since it was opened");
             return Err(refuse(message, "nothing was written: open it again and repeat the edit"));
         }
@@ -132,7 +129,7 @@ fn understand(original: &Value, text: &str) -> Result<Edit, Problem> {
         let message = "only reconcilers write the status: this part is left out".to_owned();
         problems.push(Problem { fatal: false, ..fatal("status", line(text, &["status"]), message) });
     }
-    let opened = view(original);
+    let opened = decided(original);
     if Id::of(&edited) != Id::of(original) {
         let message = "kind, name and namespace of an object cannot be changed: create another object instead";
         problems.push(fatal("metadata", line(text, &["metadata"]), message.into()));
@@ -141,7 +138,7 @@ fn understand(original: &Value, text: &str) -> Result<Edit, Problem> {
         let path: Vec<&str> = problem.path.iter().map(String::as_str).collect();
         problems.push(fatal(&problem.field(), line(text, &path), problem.message.clone()));
     }
-    let edited = view(&edited);
+    let edited = decided(&edited);
     let patch = difference(&opened, &edited);
     for key in patch.as_ref().filter(|_| opened["kind"] == "Secret").map(masks_in).unwrap_or_default() {
         let path: Vec<&str> = key.split('.').collect();
@@ -183,26 +180,6 @@ fn fatal(path: &str, line: usize, message: String) -> Problem {
     Problem { path: Text::new(path), line, message: Text::new(message), fatal: true }
 }
 
-/// The changed lines with some of what is around them.
-pub(super) fn diff(old: &str, new: &str) -> Vec<DiffLine> {
-    let diff = TextDiff::from_lines(old, new);
-    let mut lines = Vec::new();
-    for (index, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
-        if index > 0 {
-            lines.push(DiffLine { change: Change::Same, text: Text::new("⋮") });
-        }
-        for change in group.iter().flat_map(|operation| diff.iter_changes(operation)) {
-            let tag = match change.tag() {
-                ChangeTag::Equal => Change::Same,
-                ChangeTag::Insert => Change::Added,
-                ChangeTag::Delete => Change::Removed,
-            };
-            lines.push(DiffLine { change: tag, text: Text::new(change.value().trim_end_matches('\n')) });
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -241,15 +218,5 @@ mod tests {
         );
         let broken = understand(&original(), "a: [").err().unwrap();
         assert!(broken.fatal && broken.line > 0, "{broken:?}");
-    }
-
-    #[test]
-    fn a_diff_shows_changes_with_their_surroundings() {
-        let old: String = (0..20).map(|number| format!("line {number}\n")).collect();
-        let lines = diff(&old, &old.replace("line 2\n", "line two\n").replace("line 17\n", ""));
-        let shown: Vec<_> =
-            lines.iter().filter(|line| line.change != Change::Same).map(|line| line.text.as_str()).collect();
-        assert_eq!(shown, ["line 2", "line two", "line 17"]);
-        assert!(lines.iter().any(|line| line.text.as_str() == "⋮"));
     }
 }

@@ -3,12 +3,16 @@
 //! A verb ends when its *effect* is known, not when the request is accepted. Start with [`ask`] (change something) and
 //! [`fetch`] (look at something).
 
-pub use self::clean::sorted;
+pub use crate::engine::diff::{Change, DiffLine, Fate, Part, Patch, Preview};
+use std::sync::Arc;
+
 use std::time::Duration;
+
+use futures::future::BoxFuture;
 
 use crate::base::{Health, Id, Stamp, State, Text, Value, yaml};
 use crate::cluster::{Cluster, ClusterError};
-use crate::kinds::{self, Tie, Verb, kustomization};
+use crate::kinds::{self, Tie, Verb, View, kustomization};
 use crate::store::{Activity, Feed, Line, Store};
 
 mod clean;
@@ -29,6 +33,17 @@ pub struct Desk {
     pub cluster: Cluster,
     pub store: Store,
     pub activity: Activity,
+    /// Whoever would do the work can say what it would do; `None` where nobody here can.
+    pub foresight: Option<Foresight>,
+}
+
+/// Says what the next reconciliation of an object would do.
+pub type Foresight = Arc<dyn Fn(Id) -> BoxFuture<'static, Result<Preview, Refusal>> + Send + Sync>;
+
+impl Desk {
+    pub fn new(cluster: Cluster, store: Store, activity: Activity) -> Self {
+        Desk { cluster, store, activity, foresight: None }
+    }
 }
 
 /// What shall be done.
@@ -84,6 +99,8 @@ pub enum Query {
     /// Weir's own log about one object, or all.
     Logs(Option<Id>),
     Tree(Id),
+    /// A page that only some kinds have.
+    View(View, Id),
     /// Checks an edited document before it is sent.
     Review {
         original: Value,
@@ -100,6 +117,7 @@ pub enum Answer {
     Events(Vec<EventLine>),
     Logs(Vec<Line>),
     Tree(TreeNode),
+    Preview(Preview),
     Review(Review),
 }
 
@@ -169,20 +187,6 @@ pub struct Problem {
     pub fatal: bool,
 }
 
-/// One line of a diff, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiffLine {
-    pub change: Change,
-    pub text: Text,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    Same,
-    Added,
-    Removed,
-}
-
 /// Who writes, as `managedFields` and events name it.
 pub const MANAGER: &str = "weir";
 /// How long an effect may take.
@@ -232,13 +236,13 @@ pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
             let now = Stamp(jiff::Timestamp::now().as_second());
             Answer::Description(describe::describe(desk, &id, &document, &events, now))
         }
-        Query::Yaml(id) => Answer::Yaml(yaml::write(&sorted(seen(desk, &id).await?))),
+        Query::Yaml(id) => Answer::Yaml(yaml::write(&yaml::sorted(seen(desk, &id).await?))),
         Query::Export(id) => {
             if id.group.is_empty() && &*id.kind == "Secret" {
                 let message = format!("{id} is not exported: its values would be in the clear");
                 return Err(refuse(message, "keep Secrets in Git encrypted only, e.g. with SOPS"));
             }
-            Answer::Yaml(yaml::write(&sorted(clean::export(&live(desk, &id).await?))))
+            Answer::Yaml(yaml::write(&yaml::sorted(clean::export(&live(desk, &id).await?))))
         }
         Query::Edit(id) => {
             let (original, yaml) = edit::open(&live(desk, &id).await?);
@@ -257,7 +261,24 @@ pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
             }
             Answer::Tree(tree::tree(desk, &id))
         }
+        Query::View(View::Diff, id) => Answer::Preview(foresee(desk, id).await?),
+        Query::View(view, id) => {
+            return Err(refuse(format!("a {} has no {}", id.kind, view.name()), "look at its description"));
+        }
         Query::Review { original, edited } => Answer::Review(edit::review(desk, &original, &edited).await?),
+    })
+}
+
+/// What the next reconciliation would change.
+async fn foresee(desk: &Desk, id: Id) -> Result<Preview, Refusal> {
+    let Some(foresight) = &desk.foresight else {
+        return Err(refuse(
+            format!("what {id} would change is not known here"),
+            "whoever reconciles can tell: run weir there, or `weir diff`",
+        ));
+    };
+    tokio::time::timeout(DEADLINE, foresight(id.clone())).await.unwrap_or_else(|_| {
+        Err(refuse(format!("{id}: no preview within {} s", DEADLINE.as_secs()), "look at its source and its log"))
     })
 }
 

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use serde_json::Map;
 
-use super::{Desk, DiffLine, Refusal, clean, edit, live, refuse};
+use super::{Desk, DiffLine, Refusal, clean, live, refuse};
 use crate::base::{Id, Stamp, Text, Value, yaml};
-use crate::engine::chart;
+use crate::engine::{chart, diff};
 use crate::engine::release::{Record, RecordError, Status, secret_name, set_value};
 use crate::kinds::helm_release::ValuesReference;
 use crate::kinds::{self, HelmRelease};
@@ -87,7 +87,7 @@ pub async fn revision(desk: &Desk, id: &Id, version: i64) -> Result<Release, Ref
 
 /// The lines by which one text of two revisions differs from the other, e.g. their manifests.
 pub fn compare(old: &str, new: &str) -> Vec<DiffLine> {
-    edit::diff(old, new)
+    diff::lines(old, new)
 }
 
 /// A manifest as it may be shown: Secrets masked. What is no YAML is not shown at all.

@@ -42,6 +42,27 @@ fn a_kustomization_is_built_with_its_own_overlay_variables_and_labels() {
 }
 
 #[test]
+fn a_diff_shows_what_local_files_would_change() {
+    let machine = repository();
+    machine.file(
+        "apps.yaml",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps, namespace: flux-system}\n\
+         spec: {interval: 1m, prune: true, path: ./elsewhere, sourceRef: {kind: GitRepository, name: a},\n  \
+         targetNamespace: default, postBuild: {substitute: {host: example.com}}}\n",
+    );
+    machine.run("apply -f apps.yaml").good();
+    let ran = machine.run("diff ks/apps --path deploy/production");
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let head = "► ConfigMap/default/prod-settings created\n+ apiVersion: v1\n+ data:\n+   host: example.com\n";
+    assert!(ran.stdout.starts_with(head), "{}", ran.stdout);
+    assert!(ran.stderr.contains("1 object would change"), "{}", ran.stderr);
+    let refused = machine.run("diff deploy/web").bad();
+    assert!(refused.contains("Kustomization"), "{refused}");
+    let unfetched = machine.run("diff ks/apps").bad();
+    assert!(unfetched.contains("GitRepository/flux-system/a not found"), "{unfetched}");
+}
+
+#[test]
 fn what_is_missing_is_named_with_its_file() {
     let machine = repository();
     machine.file("broken/kustomization.yaml", "resources: [ledger.yaml]\n");

@@ -1,12 +1,16 @@
 //! What a person sees, at the sizes they have. Every snapshot is meant to be read.
 
+use std::sync::Arc;
+
 use regex::Regex;
-use serde_json::json;
+use serde_json::{Value, json};
 use weir::base::{Id, Stamp, Text};
 use weir::config::{Depth, Settings};
 use weir::console::run::render;
 use weir::console::start::Script;
+use weir::engine::diff::{self, Preview};
 use weir::store::{Feed, Level};
+use weir::verbs::Foresight;
 
 use super::fleet::{self, NOW};
 use super::{Stage, live};
@@ -47,6 +51,43 @@ async fn lists_show_the_columns_of_their_kind() {
     snap("list-deployments-80x24", &Stage::fleet().await, "3").await;
     snap("list-kustomizations-40x12", &Stage::fleet().await.sized(40, 12), "2G").await;
     snap("list-empty-80x24", &Stage::fleet().await, "4").await;
+}
+
+/// A preview with a created, a changed and a deleted object, and something that a person should know.
+fn preview() -> Preview {
+    let map = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "web"}, "data": data});
+    let long = "https://example.com/a/long/way/to/somewhere?with=parameters&and=more-of-them&until=it-wraps-around";
+    let before =
+        [map("settings", json!({"host": "a.example.com", "port": "80", "url": long})), map("old", json!({"k": "v"}))];
+    let settings = json!({"host": "b.example.com", "port": "80", "tls": "on", "url": long.replace("more", "less")});
+    let after = [map("settings", settings), map("new", json!({"k": "v", "# hash": "yes"}))];
+    Preview {
+        about: vec![
+            (Text::new("Source"), Text::new("GitRepository/flux-system/fleet")),
+            (Text::new("Revision"), Text::new("main@sha1:0123456789abcdef0123456789abcdef01234567")),
+        ],
+        notes: vec![Text::new("Deployment/web/api: dry-run failed: spec.replicas: Invalid value: -1")],
+        patch: diff::objects(&before, &after),
+    }
+}
+
+#[tokio::test]
+async fn what_would_change_is_seen_before_it_does() {
+    let foresight = |preview: Preview| -> Foresight {
+        Arc::new(move |_| {
+            let preview = preview.clone();
+            Box::pin(async move { Ok(preview) })
+        })
+    };
+    let mut stage = Stage::fleet().await;
+    snap("diff-refused", &stage, "jjjjjD").await;
+    snap("diff-not-offered", &stage, "D").await;
+    stage.desk.foresight = Some(foresight(Preview::default()));
+    snap("diff-nothing", &stage, "jjjjjD").await;
+    stage.desk.foresight = Some(foresight(preview()));
+    snap("diff-80x24", &stage, "jjjjjD").await;
+    snap("diff-search", &stage, "jjjjjD/tls<enter>").await;
+    snap("diff-side-by-side", &stage.sized(160, 36), "jjjjjD").await;
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Stage {
         let api = Embedded::open(embedded::Options::default()).await.unwrap();
         let place = Place::Context { name: "prod-eu".into(), server: "https://10.1.2.3:6443".into() };
         let cluster = Cluster::over(api.client(), place);
-        let desk = Desk { cluster, store: Store::new(), activity: Activity::default() };
+        let desk = Desk::new(cluster, Store::new(), Activity::default());
         assert_eq!(desk.store.put(objects), 0, "every document is an object");
         for kind in kinds::ALL {
             desk.store.set_feed(kind.group, kind.kind, live());

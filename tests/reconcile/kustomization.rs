@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use weir::base::{Condition, Id};
 use weir::embedded::{Effect, Fault};
+use weir::engine::diff::Change;
 use weir::kinds::{kustomization, meta};
 use weir::reconcile::{ALLOW_PRUNE, Crew, Kustomizer, Options};
 
@@ -113,6 +114,42 @@ async fn a_new_revision_wakes_changes_and_prunes() {
     assert!(!world.has(&config_map("two")).await);
     let events = world.events(&ks("apps")).await;
     assert!(events.contains(&"ReconciliationSucceeded: ConfigMap/default/two deleted".to_owned()), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_preview_says_what_a_run_would_do_and_does_nothing() {
+    let mut world = world().await;
+    let map = |name: &str, value: &str| map(name, value).replace("metadata:\n", "metadata:\n  namespace: default\n");
+    world.publish("repo", "main@sha1:1", &[("a.yaml", &map("a", "1")), ("b.yaml", &map("b", "1"))]).await;
+    world.put(kustomization("apps", json!({"targetNamespace": null}))).await;
+    world.until(&ks("apps"), "the first revision", applied("main@sha1:1")).await;
+    world.stop().await;
+    let own = "apiVersion: v1\nkind: Namespace\nmetadata: {name: own}\n---\napiVersion: v1\nkind: ConfigMap\n\
+               metadata: {name: in, namespace: own}\n";
+    let bad = "apiVersion: unheard.of/v1\nkind: Of\nmetadata: {name: x, namespace: default}\n";
+    let files = [("a.yaml", &*map("a", "2")), ("c.yaml", &map("c", "1")), ("own.yaml", own), ("bad.yaml", bad)];
+    world.publish("repo", "main@sha1:2", &files).await;
+    let before = world.get(&ks("apps")).await;
+    let preview = weir::reconcile::preview(&world.cx, &ks("apps")).await.unwrap();
+    let parts = preview.patch.parts.iter().map(|part| format!("{} {}", part.name, part.fate.word()));
+    let wanted = [
+        "Namespace/own created",
+        "ConfigMap/default/a changed",
+        "ConfigMap/default/c created",
+        "ConfigMap/own/in created",
+        "ConfigMap/default/b deleted",
+    ];
+    let (mut parts, mut wanted) = (parts.collect::<Vec<_>>(), wanted.to_vec());
+    parts.sort();
+    wanted.sort();
+    assert_eq!(parts, wanted);
+    let changed = preview.patch.parts.iter().find(|part| part.name.as_str() == "ConfigMap/default/a").unwrap();
+    let lines = changed.lines.iter().filter(|line| line.change != Change::Same).map(|line| line.text.as_str());
+    assert_eq!(lines.collect::<Vec<_>>(), ["  key: \"1\"", "  key: \"2\""], "the change, and nothing of the server's");
+    assert!(preview.notes.iter().any(|note| note.as_str().contains("unheard.of")), "{:?}", preview.notes);
+    assert_eq!(world.get(&ks("apps")).await, before);
+    assert!(world.get(&Id::new("", "ConfigMap", "default", "c")).await.is_none());
+    assert!(world.get(&Id::new("", "ConfigMap", "default", "b")).await.is_some());
 }
 
 #[tokio::test]

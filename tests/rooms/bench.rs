@@ -31,7 +31,7 @@ pub struct Bench {
 pub async fn bench() -> Bench {
     let connected = Cluster::connect(&Target::EmbeddedInMemory).await.unwrap();
     let (cluster, embedded) = (connected.cluster, connected.embedded.unwrap());
-    let desk = Desk { cluster, store: Store::new(), activity: Activity::default() };
+    let desk = Desk::new(cluster, Store::new(), Activity::default());
     let watching = start(&desk.cluster, &desk.store, Scope::default());
     timeout(PATIENCE, desk.store.loaded()).await.unwrap();
     Bench { desk, embedded, said: Mutex::default(), _watching: watching, _actors: JoinSet::new() }

@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 
+use crate::base::Value;
+
 /// Compares two keys.
 pub fn compare_keys(a: &str, b: &str) -> Ordering {
     if a.is_ascii() && b.is_ascii() {
@@ -33,6 +35,19 @@ fn compare<C: PartialEq>(a: &[C], b: &[C], code: impl Fn(&C) -> u32) -> Ordering
     };
     let ((count_a, value_a), (count_b, value_b)) = (run(a), run(b));
     value_a.cmp(&value_b).then(count_a.cmp(&count_b)).then(code(&a[at]).cmp(&code(&b[at])))
+}
+
+/// The value with the keys of every object in that order, as kubectl, flux and kustomize print documents.
+pub fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        Value::Object(fields) => {
+            let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
+            fields.sort_by(|(a, _), (b, _)| compare_keys(a, b));
+            Value::Object(fields.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod scalar;
 mod tree;
 mod write;
 
-pub use keys::compare_keys;
+pub use keys::{compare_keys, sorted};
 pub use node::{Mapping, Node, Scalar, Style, Tag};
 pub use scalar::format_float;
 pub use write::{write, write_all};

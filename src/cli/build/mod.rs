@@ -44,7 +44,7 @@ const BYTES: u64 = 256 << 20;
 const ABOVE: usize = 4;
 
 /// What a try with one root came to.
-enum Tried<T> {
+pub(super) enum Tried<T> {
     Done(T),
     /// Something may be missing because the root is too low.
     Higher(CliError),
@@ -54,7 +54,10 @@ enum Tried<T> {
 /// Tries a build with the directory as root, then with each directory above it, up to the Git repository around it.
 ///
 /// `build` gets the tree and the path of the directory in it. Errors with what went wrong first.
-fn with_root<T>(directory: &Path, mut build: impl FnMut(&FileTree, &str) -> Tried<T>) -> Result<T, CliError> {
+pub(super) fn with_root<T>(
+    directory: &Path,
+    mut build: impl FnMut(&FileTree, &str) -> Tried<T>,
+) -> Result<T, CliError> {
     let unreadable = |e| CliError::user(format!("{}: {e}", directory.display()), "");
     let directory = directory.canonicalize().map_err(unreadable)?;
     if !directory.is_dir() {
@@ -116,7 +119,7 @@ fn bases() -> Result<(tempfile::TempDir, Bases), CliError> {
 }
 
 /// Runs a build on a thread that may be busy for a while.
-async fn in_background<T: Send + 'static>(
+pub(super) async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
 ) -> Result<T, CliError> {
     let done = tokio::task::spawn_blocking(work).await;

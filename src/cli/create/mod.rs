@@ -13,7 +13,6 @@ use super::session::Session;
 use super::{CliError, Cx};
 use crate::base::{Text, format_duration, yaml};
 use crate::kinds::{Kind, check};
-use crate::verbs::sorted;
 use crate::verbs::{self, Ask};
 
 mod git_repository;
@@ -85,7 +84,7 @@ fn document(cx: &Cx, kind: &Kind, shared: &Shared, spec: Value) -> Result<Value,
     if !labels.is_empty() {
         metadata.insert("labels".into(), labels.into());
     }
-    let document = sorted(serde_json::json!({
+    let document = yaml::sorted(serde_json::json!({
         "apiVersion": kind.api_version(), "kind": kind.kind, "metadata": metadata, "spec": spec,
     }));
     let problems: Vec<String> = check::check(&document).iter().map(ToString::to_string).collect();

@@ -119,5 +119,5 @@ fn log_line(line: &store::Line, with_object: bool) -> Line {
         pieces.push(Piece::new(format!("{id} "), Role::Label));
     }
     pieces.push(Piece::text(line.message.clone(), role));
-    Line { indent: 15, link: None, pieces }
+    Line { indent: 15, ..Line::of(pieces) }
 }

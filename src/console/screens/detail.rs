@@ -7,22 +7,52 @@ use ratatui::layout::Rect;
 use super::Screen;
 use super::activity::log_lines;
 use super::rows;
-use crate::base::{Age, Condition, Id, Stamp, State};
+use crate::base::{Age, Condition, Id, Stamp, State, Text};
 use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
-use crate::console::message::{Answer, Open, PaintedLine, Reply, Slot};
+use crate::console::message::{Answer, Open, PaintedLine, Reply, Say, Slot, Tone};
 use crate::console::shared::{Shared, age_lasts};
-use crate::console::widgets::page::{Line, Page};
+use crate::console::widgets::page::{Line, Page, painted_line};
+use crate::console::widgets::patch::PatchPage;
 use crate::console::widgets::{Canvas, Piece};
-use crate::kinds;
+use crate::kinds::{self, View};
 use crate::store::Changes;
-use crate::verbs::{self, EventLine, Query, Section};
+use crate::verbs::{self, EventLine, Patch, Preview, Query, Section};
+
+/// What a page is made of.
+enum Sheet {
+    Lines(Page),
+    Patch(PatchPage),
+}
+
+impl Sheet {
+    fn page(&self) -> &Page {
+        match self {
+            Sheet::Lines(page) => page,
+            Sheet::Patch(patch) => patch.page(),
+        }
+    }
+
+    fn page_mut(&mut self) -> &mut Page {
+        match self {
+            Sheet::Lines(page) => page,
+            Sheet::Patch(patch) => patch.page_mut(),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Sheet::Lines(page) => page.text(),
+            Sheet::Patch(patch) => patch.copied(),
+        }
+    }
+}
 
 /// The object and its pages.
 pub struct Detail {
     id: Id,
     tab: Tab,
-    pages: HashMap<Tab, Page>,
+    pages: HashMap<Tab, Sheet>,
     /// What a page says instead of its lines: that it is loading, or why it cannot.
     instead: HashMap<Tab, Vec<Line>>,
     query: String,
@@ -45,17 +75,34 @@ impl Detail {
         }
     }
 
+    fn sheet(&mut self) -> &mut Sheet {
+        let tab = self.tab;
+        self.pages.entry(tab).or_insert_with(|| match tab {
+            Tab::View(View::Diff) => Sheet::Patch(PatchPage::new(Vec::new(), Patch::default())),
+            Tab::Logs => Sheet::Lines(Page::following(true)),
+            _ => Sheet::Lines(Page::wrapping()),
+        })
+    }
+
     fn page(&mut self) -> &mut Page {
-        let new = || if self.tab == Tab::Logs { Page::following(true) } else { Page::wrapping() };
-        self.pages.entry(self.tab).or_insert_with(new)
+        self.sheet().page_mut()
+    }
+
+    /// The pages of this object's kind.
+    fn tabs(&self) -> Vec<Tab> {
+        Tab::of(kinds::of_id(&self.id)).collect()
     }
 
     /// The other object that the line under the cursor names.
     fn link(&self) -> Option<&Id> {
-        self.pages.get(&self.tab)?.link().filter(|link| **link != self.id)
+        self.pages.get(&self.tab)?.page().link().filter(|link| **link != self.id)
     }
 
     fn show(&mut self, tab: Tab, cx: &Shared) -> Reply {
+        if !self.tabs().contains(&tab) {
+            let text = format!("a {} has no {}", self.id.kind, tab.title().to_lowercase());
+            return Reply::Say(Say::new(Tone::Note, text));
+        }
         self.tab = tab;
         if !self.pages.contains_key(&tab) {
             self.page();
@@ -70,6 +117,7 @@ impl Detail {
     fn ask(&mut self, cx: &Shared) -> Reply {
         let query = match self.tab {
             Tab::Describe => Query::Describe(self.id.clone()),
+            Tab::View(view) => Query::View(view, self.id.clone()),
             Tab::Yaml => Query::Yaml(self.id.clone()),
             Tab::Events => Query::Events(Some(self.id.clone())),
             Tab::Logs => Query::Logs(Some(self.id.clone())),
@@ -99,7 +147,14 @@ impl Detail {
             Ok(verbs::Answer::Yaml(yaml)) if yaml != self.yaml || self.instead.contains_key(&tab) => {
                 self.set(plain(&yaml));
                 self.yaml.clone_from(&yaml);
-                reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(yaml)]);
+                reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(tab, yaml)]);
+            }
+            Ok(verbs::Answer::Preview(preview)) => {
+                self.instead.remove(&tab);
+                if let Sheet::Patch(patch) = self.sheet() {
+                    patch.set(foreseen(&preview), preview.patch);
+                    reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(tab, patch.text())]);
+                }
             }
             Ok(verbs::Answer::Events(events)) => {
                 self.set(event_lines(&events, &self.id, cx.now));
@@ -111,6 +166,29 @@ impl Detail {
         self.tab = current;
         reply
     }
+}
+
+/// What stands above the patch of a preview: what it is about, what to know, and how much changes.
+fn foreseen(preview: &Preview) -> Vec<Line> {
+    let wide = preview.about.iter().map(|(label, _)| label.as_str().chars().count()).max().unwrap_or(0);
+    let row = |(label, value): &(Text, Text)| {
+        let pieces = vec![Piece::new(format!("{label:<wide$}  "), Role::Label), Piece::text(value.clone(), Role::Text)];
+        Line { indent: u16::try_from(wide + 2).unwrap_or(2), ..Line::of(pieces) }
+    };
+    let mut lines: Vec<Line> = preview.about.iter().map(row).collect();
+    let note = |note: &Text| Line { indent: 2, ..Line::new(format!("! {note}"), Role::Warning) };
+    lines.extend(preview.notes.iter().map(note));
+    let (added, removed) = preview.patch.counts();
+    lines.push(match preview.patch.parts.len() {
+        0 => Line::new("✓ the next reconciliation would change nothing", Role::Ready),
+        count => Line::of(vec![
+            Piece::new(if count == 1 { "1 object".into() } else { format!("{count} objects") }, Role::Strong),
+            Piece::new(" would change  ", Role::Text),
+            Piece::new(format!("+{added} "), Role::Added),
+            Piece::new(format!("-{removed}"), Role::Removed),
+        ]),
+    });
+    lines
 }
 
 /// Text before it is coloured.
@@ -126,20 +204,8 @@ pub(super) fn painted(yaml: &str, paint: &[PaintedLine]) -> Vec<Line> {
     let paint = paint.iter().map(Some).chain(std::iter::repeat(None));
     let colour = |(raw, paint): (&str, Option<&PaintedLine>)| {
         let Some(paint) = paint else { return Line::new(raw, Role::Text) };
-        let mut rest = raw;
-        let mut pieces = Vec::new();
-        for (length, role) in paint {
-            let Some((part, after)) = rest.split_at_checked(*length) else { break };
-            if !part.is_empty() {
-                pieces.push(Piece::new(part, *role));
-            }
-            rest = after;
-        }
-        if !rest.is_empty() {
-            pieces.push(Piece::new(rest, Role::Text));
-        }
         let indent = raw.len() - raw.trim_start().len();
-        Line { indent: u16::try_from(indent + 2).unwrap_or(2), ..Line::of(pieces) }
+        Line { indent: u16::try_from(indent + 2).unwrap_or(2), ..Line::of(painted_line(raw, paint)) }
     };
     yaml.trim_end().lines().zip(paint).map(colour).collect()
 }
@@ -164,7 +230,7 @@ fn description(sections: &[Section]) -> Vec<Line> {
             let label = if wide == 0 { "  ".to_owned() } else { format!("  {:<wide$}  ", row.label) };
             let indent = u16::try_from(wide + 4).unwrap_or(4);
             let pieces = vec![Piece::new(label, Role::Label), Piece::new(format!("{sign}{}", row.value), role)];
-            lines.push(Line { indent, link: row.link.clone(), pieces });
+            lines.push(Line { indent, link: row.link.clone(), ..Line::of(pieces) });
         }
     }
     lines
@@ -191,7 +257,7 @@ fn event_lines(events: &[EventLine], about: &Id, now: Stamp) -> Vec<Line> {
             pieces.push(Piece::new(format!("{other}  "), Role::Link));
         }
         pieces.push(Piece::text(event.message.clone(), if event.warning { Role::Failed } else { Role::Text }));
-        Line { indent: 12, link: other.cloned(), pieces }
+        Line { indent: 12, link: other.cloned(), ..Line::of(pieces) }
     };
     events.iter().map(line).collect()
 }
@@ -248,18 +314,23 @@ impl Screen for Detail {
     }
 
     fn act(&mut self, action: Action, cx: &Shared) -> Reply {
-        let tabs = Tab::ALL.len();
-        let at = Tab::ALL.iter().position(|tab| *tab == self.tab).unwrap_or(0);
+        let tabs = self.tabs();
+        let at = tabs.iter().position(|tab| *tab == self.tab).unwrap_or(0);
         match action {
             Action::Show(tab) => self.show(tab, cx),
-            Action::NextTab => self.show(Tab::ALL[(at + 1) % tabs], cx),
-            Action::PreviousTab => self.show(Tab::ALL[(at + tabs - 1) % tabs], cx),
+            Action::NextTab => self.show(tabs[(at + 1) % tabs.len()], cx),
+            Action::PreviousTab => self.show(tabs[(at + tabs.len() - 1) % tabs.len()], cx),
             Action::Open => match self.link().cloned() {
                 Some(link) => Reply::Open(Open::Detail(link, Tab::Describe)),
                 None => Reply::Stay,
             },
-            action if self.page().act(action) => Reply::Redraw,
-            _ => Reply::Pass,
+            action => {
+                let acted = match self.sheet() {
+                    Sheet::Lines(page) => page.act(action),
+                    Sheet::Patch(patch) => patch.act(action),
+                };
+                if acted { Reply::Redraw } else { Reply::Pass }
+            }
         }
     }
 
@@ -272,7 +343,7 @@ impl Screen for Detail {
             return Reply::Stay;
         }
         let mut left = 1;
-        for tab in Tab::ALL {
+        for tab in self.tabs() {
             let right = left + tab.title().len() as u16 + 2;
             if (left..right).contains(&x) {
                 return self.show(tab, cx);
@@ -308,10 +379,11 @@ impl Screen for Detail {
     fn answer(&mut self, slot: Slot, answer: Answer, cx: &Shared) -> Reply {
         match (slot, answer) {
             (Slot::Page(tab), Answer::Fetched(answer)) => self.fetched(tab, answer, cx),
-            (Slot::Paint, Answer::Painted(paint)) => {
-                let lines = painted(&self.yaml, &paint);
-                if let Some(page) = self.pages.get_mut(&Tab::Yaml) {
-                    page.set(lines);
+            (Slot::Paint(tab), Answer::Painted(paint)) => {
+                match self.pages.get_mut(&tab) {
+                    Some(Sheet::Patch(patch)) => patch.painted(paint),
+                    Some(Sheet::Lines(page)) => page.set(painted(&self.yaml, &paint)),
+                    None => {}
                 }
                 Reply::Redraw
             }
@@ -324,7 +396,7 @@ impl Screen for Detail {
     }
 
     fn copied(&self) -> Option<String> {
-        self.pages.get(&self.tab).map(Page::text)
+        self.pages.get(&self.tab).map(Sheet::text)
     }
 
     fn prepare(&mut self, cx: &Shared, area: Rect) {
@@ -336,17 +408,20 @@ impl Screen for Detail {
         } else {
             self.due = None;
         }
-        self.page().prepare(page_area(area));
+        match self.sheet() {
+            Sheet::Lines(page) => page.prepare(page_area(area)),
+            Sheet::Patch(patch) => patch.prepare(&cx.look, page_area(area)),
+        }
     }
 
     fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {
         let mut x = area.x + 1;
-        for tab in Tab::ALL {
+        for tab in self.tabs() {
             let role = if tab == self.tab { Role::TabActive } else { Role::Tab };
             let room = area.right().saturating_sub(x);
             x += canvas.pieces(x, area.y, room, &[Piece::new(tab.title(), role)]) + 2;
         }
-        let Some(page) = self.pages.get(&self.tab) else { return };
+        let Some(page) = self.pages.get(&self.tab).map(Sheet::page) else { return };
         let state = match (page.matches(), page.follow) {
             (Some((at, of)), _) => format!("match {at} of {of}"),
             (None, true) => "following".to_owned(),

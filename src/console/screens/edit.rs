@@ -7,13 +7,13 @@ use tui_textarea::{CursorMove, Input, TextArea};
 use super::Screen;
 use crate::base::{Id, Value, yaml};
 use crate::config::{Code, Key};
-use crate::console::actions::{Action, Scope};
+use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
 use crate::console::message::{Answer, Open, PaintedLine, Reply, Say, Slot, Target, Tone};
 use crate::console::shared::Shared;
 use crate::console::widgets::{Canvas, Piece, columns, wrapped};
 use crate::kinds::Tie;
-use crate::verbs::{self, Change, Problem, Query};
+use crate::verbs::{self, Problem, Query};
 
 /// Longest paste that is taken, in bytes.
 const LONGEST_PASTE: usize = 64 * 1024;
@@ -58,14 +58,14 @@ impl Edit {
         self.area.set_max_histories(500);
         self.original = Some(original);
         self.opened_with = self.text();
-        Reply::Many(vec![Reply::Redraw, Reply::Paint(self.text())])
+        Reply::Many(vec![Reply::Redraw, Reply::Paint(Tab::Yaml, self.text())])
     }
 
     /// After a change of the text: old problems no longer hold.
     fn edited(&mut self) -> Reply {
         self.problems.clear();
         self.leaving = false;
-        Reply::Many(vec![Reply::Redraw, Reply::Paint(self.text())])
+        Reply::Many(vec![Reply::Redraw, Reply::Paint(Tab::Yaml, self.text())])
     }
 
     fn save(&mut self) -> Reply {
@@ -100,7 +100,7 @@ impl Edit {
         if review.problems.iter().any(|problem| problem.fatal) {
             return self.refuse(review.problems);
         }
-        if review.diff.iter().all(|line| line.change == Change::Same) {
+        if review.diff.is_empty() {
             return Reply::Say(Say::new(Tone::Note, "nothing would change"));
         }
         let Some(original) = self.original.clone() else { return Reply::Stay };

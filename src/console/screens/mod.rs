@@ -20,6 +20,7 @@ use super::actions::{Action, Scope};
 use super::message::{Answer, Open, Reply, Slot};
 use super::rows::{Counts, Work};
 use super::shared::Shared;
+use super::widgets::footer::About;
 use super::widgets::{Canvas, Piece};
 use crate::base::{Id, Stamp};
 use crate::config::Key;
@@ -145,8 +146,8 @@ pub trait Screen: Send {
     }
 }
 
-/// Makes a screen; `below` is the scope of the screen that it opens over.
-pub fn open(open: Open, cx: &Shared, below: Scope) -> Box<dyn Screen> {
+/// Makes a screen; `below` is what the screen is about that it opens over.
+pub fn open(open: Open, cx: &Shared, below: About) -> Box<dyn Screen> {
     match open {
         Open::Tree(_) => Box::new(tree::Tree::new(cx)),
         Open::List { group, kind } => Box::new(list::List::new(cx, &group, &kind)),
@@ -157,7 +158,7 @@ pub fn open(open: Open, cx: &Shared, below: Scope) -> Box<dyn Screen> {
         }
         Open::Confirm(target) => Box::new(confirm::Confirm::new(target, cx)),
         Open::Palette => Box::new(palette::Palette::new(cx, below)),
-        Open::Help => Box::new(help::Help::new(cx, below)),
+        Open::Help => Box::new(help::Help::new(cx, below.scope)),
         Open::Activity => Box::new(activity::ActivityScreen::new(cx)),
     }
 }

@@ -42,18 +42,23 @@ struct Choice {
 }
 
 impl Palette {
-    pub fn new(cx: &Shared, below: Scope) -> Self {
+    pub fn new(cx: &Shared, below: About) -> Self {
         let mut all = Vec::new();
         for kind in kinds_of(cx) {
             all.push(kind);
         }
         let moves = [Action::Palette, Action::Up, Action::Down, Action::Backspace, Action::Accept, Action::Back];
-        let about = About { scope: below, subject: None, opens: true };
+        let about = About { subject: None, opens: true, ..below };
+        let has = |view| below.subject.is_none_or(|(kind, _)| kind.views.contains(&view));
         for line in ACTIONS.iter().filter(|line| !moves.contains(&line.action) && !line.name.starts_with("kind-")) {
-            let here = line.scopes.is_empty() || line.scopes.contains(&below.name());
-            let verb = matches!(line.action, Action::Ask(_) | Action::Show(_) | Action::Copy);
+            let here = line.scopes.is_empty() || line.scopes.contains(&below.scope.name());
+            let verb = match line.action {
+                // What this kind does not have would only be in the way; a verb that is refused says why.
+                Action::Show(Tab::View(view)) => has(view),
+                action => matches!(action, Action::Ask(_) | Action::Show(_) | Action::Copy),
+            };
             if here && (verb || offered(line.action, about, cx)) {
-                let keys = cx.keys.of(below, line.action).join("  ");
+                let keys = cx.keys.of(below.scope, line.action).join("  ");
                 let name = line.name.to_owned();
                 all.push(Choice { name, doc: line.doc.into(), keys, reply: Reply::Act(line.action) });
             }

@@ -5,26 +5,25 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use super::Screen;
-use crate::base::{Id, Value};
-use crate::console::actions::{Action, Scope};
+use crate::base::{Id, Text, Value};
+use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
 use crate::console::message::{Answer, Reply, Slot};
 use crate::console::shared::Shared;
-use crate::console::widgets::page::{Line, Page};
+use crate::console::widgets::page::Line;
+use crate::console::widgets::patch::PatchPage;
 use crate::console::widgets::{Canvas, Piece};
-use crate::verbs::{Ask, Change, Review};
+use crate::verbs::{Ask, Fate, Part, Patch, Review};
 
 /// A key that comes sooner was meant for the screen before.
 const REFLEX: Duration = Duration::from_millis(150);
-/// Unchanged lines shown around a change.
-const AROUND: usize = 3;
 
 /// The diff, and what was edited.
 pub struct ReviewScreen {
     id: Id,
     original: Value,
     edited: String,
-    page: Page,
+    page: PatchPage,
     query: String,
     opened: Duration,
     saving: bool,
@@ -32,17 +31,19 @@ pub struct ReviewScreen {
 
 impl ReviewScreen {
     pub fn new(id: Id, original: Value, edited: String, review: Review) -> Self {
-        let mut page = Page::wrapping();
-        page.set(lines(&review));
+        let part = Part { name: Text::default(), id: None, fate: Fate::Changed, lines: review.diff.clone() };
+        let patch = Patch { parts: vec![part] };
+        let page = PatchPage::new(head(&review, &patch), patch);
         ReviewScreen { id, original, edited, page, query: String::new(), opened: Duration::ZERO, saving: false }
     }
 }
 
-fn lines(review: &Review) -> Vec<Line> {
-    let count = |change: Change| review.diff.iter().filter(|line| line.change == change).count();
+/// What a person should know first.
+fn head(review: &Review, patch: &Patch) -> Vec<Line> {
+    let (added, removed) = patch.counts();
     let mut lines = vec![Line::of(vec![
-        Piece::new(format!("+{} ", count(Change::Added)), Role::Added),
-        Piece::new(format!("−{}", count(Change::Removed)), Role::Removed),
+        Piece::new(format!("+{added} "), Role::Added),
+        Piece::new(format!("-{removed}"), Role::Removed),
         Piece::new("  lines would change", Role::Dim),
     ])];
     if let Some(owner) = &review.by_git {
@@ -51,33 +52,6 @@ fn lines(review: &Review) -> Vec<Line> {
     }
     for problem in &review.problems {
         lines.push(Line::new(format!("! {}: {}", problem.path, problem.message), Role::Warning));
-    }
-    lines.push(Line::default());
-    let changed: Vec<usize> =
-        review.diff.iter().enumerate().filter(|(_, line)| line.change != Change::Same).map(|(at, _)| at).collect();
-    let near = |at: usize| {
-        let next = changed.partition_point(|change| *change + AROUND < at);
-        changed.get(next).is_some_and(|change| *change <= at + AROUND)
-    };
-    let mut skipped = 0;
-    for (at, line) in review.diff.iter().enumerate() {
-        if !near(at) {
-            skipped += 1;
-            continue;
-        }
-        if skipped > 0 {
-            lines.push(Line::new(format!("  ⋯ {skipped} unchanged"), Role::Dim));
-            skipped = 0;
-        }
-        let (sign, role) = match line.change {
-            Change::Same => ("  ", Role::Same),
-            Change::Added => ("+ ", Role::Added),
-            Change::Removed => ("− ", Role::Removed),
-        };
-        lines.push(Line { indent: 2, ..Line::of(vec![Piece::new(sign, role), Piece::text(line.text.clone(), role)]) });
-    }
-    if skipped > 0 {
-        lines.push(Line::new(format!("  ⋯ {skipped} unchanged"), Role::Dim));
     }
     lines
 }
@@ -93,7 +67,7 @@ impl Screen for ReviewScreen {
 
     fn opened(&mut self, cx: &Shared) -> Reply {
         self.opened = cx.pressed;
-        Reply::Redraw
+        Reply::Many(vec![Reply::Redraw, Reply::Paint(Tab::Yaml, self.page.text())])
     }
 
     fn act(&mut self, action: Action, cx: &Shared) -> Reply {
@@ -116,12 +90,19 @@ impl Screen for ReviewScreen {
 
     fn set_query(&mut self, query: &str, _cx: &Shared) -> Reply {
         query.clone_into(&mut self.query);
-        self.page.search(query);
+        self.page.page_mut().search(query);
         Reply::Redraw
     }
 
     fn answer(&mut self, _slot: Slot, answer: Answer, _cx: &Shared) -> Reply {
-        let Answer::Done(outcome) = answer else { return Reply::Stay };
+        let outcome = match answer {
+            Answer::Done(outcome) => outcome,
+            Answer::Painted(paint) => {
+                self.page.painted(paint);
+                return Reply::Redraw;
+            }
+            _ => return Reply::Stay,
+        };
         self.saving = false;
         match outcome {
             // Past the editor too: what it opened is not what is there now.
@@ -134,8 +115,8 @@ impl Screen for ReviewScreen {
         Some(&self.id)
     }
 
-    fn prepare(&mut self, _cx: &Shared, area: Rect) {
-        self.page.prepare(inside(area));
+    fn prepare(&mut self, cx: &Shared, area: Rect) {
+        self.page.prepare(&cx.look, inside(area));
     }
 
     fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::{Canvas, Piece, columns, width};
 use crate::base::State;
-use crate::console::actions::{ACTIONS, Action, Scope};
+use crate::console::actions::{ACTIONS, Action, Scope, Tab};
 use crate::console::look::Role;
 use crate::console::shared::Shared;
 use crate::kinds::{Kind, Verb};
@@ -31,6 +31,7 @@ pub fn offered(action: Action, about: About, cx: &Shared) -> bool {
             };
             wanted && kind.offers(verb) && !cx.read_only
         }
+        (Action::Show(Tab::View(view)), Some((kind, _))) => kind.views.contains(&view),
         (Action::Ask(_) | Action::Show(_) | Action::Copy, None) => false,
         _ => true,
     }

@@ -6,6 +6,7 @@ pub mod field;
 pub mod footer;
 pub mod header;
 pub mod page;
+pub mod patch;
 pub mod table;
 pub mod toasts;
 

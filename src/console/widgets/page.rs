@@ -7,6 +7,7 @@ use super::{Canvas, Piece, break_at, width};
 use crate::base::Id;
 use crate::console::actions::Action;
 use crate::console::look::Role;
+use crate::console::message::PaintedLine;
 
 /// One line of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,22 @@ pub struct Line {
     pub link: Option<Id>,
     /// Columns before wrapped rests of the line.
     pub indent: u16,
+    /// What is laid under the text.
+    pub ground: Ground,
+}
+
+/// A role that is laid under a line of text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ground {
+    #[default]
+    None,
+    Line(Role),
+    /// Under the left and the right half of a line, which are so many columns wide with three between them.
+    Halves {
+        left: Option<Role>,
+        right: Option<Role>,
+        half: u16,
+    },
 }
 
 impl Line {
@@ -233,6 +250,18 @@ impl Page {
                 0 => drop(canvas.pieces(area.x, y, area.width, pieces)),
                 left => drop(canvas.pieces(area.x, y, area.width, &cut_left(pieces, usize::from(left)))),
             }
+            match self.lines.get(*line).map_or(Ground::None, |line| line.ground) {
+                Ground::None => {}
+                Ground::Line(role) => canvas.lay(line_area, role),
+                Ground::Halves { left, right, half } => {
+                    let left_area = Rect { width: half.min(area.width), ..line_area };
+                    let start = (half + 3).min(area.width);
+                    let right_area = Rect { x: area.x + start, width: area.width - start, ..line_area };
+                    for (area, role) in [(left_area, left), (right_area, right)] {
+                        role.into_iter().for_each(|role| canvas.lay(area, role));
+                    }
+                }
+            }
             if self.matches.binary_search(line).is_ok() {
                 self.mark(canvas, line_area);
             }
@@ -267,6 +296,23 @@ impl Page {
     }
 }
 
+/// A line with its colours: lengths in bytes of the raw text, and what is left over in plain.
+pub fn painted_line(raw: &str, paint: &PaintedLine) -> Vec<Piece> {
+    let mut rest = raw;
+    let mut pieces = Vec::new();
+    for (length, role) in paint {
+        let Some((part, after)) = rest.split_at_checked(*length) else { break };
+        if !part.is_empty() {
+            pieces.push(Piece::new(part, *role));
+        }
+        rest = after;
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::new(rest, Role::Text));
+    }
+    pieces
+}
+
 /// Drops columns at the left.
 fn cut_left(pieces: &[Piece], columns: usize) -> Vec<Piece> {
     let mut left = columns;
@@ -287,7 +333,7 @@ fn cut_left(pieces: &[Piece], columns: usize) -> Vec<Piece> {
 }
 
 /// Breaks a line into screen lines; the rests are indented.
-fn broken(line: &Line, width_of_page: u16) -> Vec<Vec<Piece>> {
+pub fn broken(line: &Line, width_of_page: u16) -> Vec<Vec<Piece>> {
     let page = usize::from(width_of_page);
     if width(&line.pieces) <= page {
         return vec![line.pieces.clone()];

@@ -47,7 +47,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::base::FileTree;
 use crate::base::yaml::{self, Dialect};
@@ -322,18 +322,5 @@ fn manifest(resource: resource::Resource) -> Result<Manifest, BuildError> {
             None => error,
         }
     })?;
-    Ok(Manifest { value: sorted(value), origin })
-}
-
-/// Keys in the order of Go's YAML writer: letters last, numbers by size.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        Value::Object(fields) => {
-            let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
-            fields.sort_by(|(a, _), (b, _)| yaml::compare_keys(a, b));
-            Value::Object(fields.into_iter().map(|(key, value)| (key, sorted(value))).collect::<Map<_, _>>())
-        }
-        other => other,
-    }
+    Ok(Manifest { value: yaml::sorted(value), origin })
 }

@@ -155,6 +155,23 @@ impl Applier<'_> {
         Ok(Step { wanted, todo })
     }
 
+    /// The object as it is and as it would be; `None` where it is not there.
+    ///
+    /// Errors as a plan does, with the object's name. What a later object of the same build needs may be missing yet.
+    pub async fn foresee(&self, wanted: &Wanted) -> Result<(Option<Value>, Option<Value>), String> {
+        let refused = |error: ClusterError| format!("{}: {error}", wanted.id);
+        let live = self.cx.cluster.get_as(&wanted.api, &wanted.id).await.map_err(refused)?;
+        let step = self.plan(wanted.clone()).await?;
+        Ok(match step.todo {
+            Todo::Nothing(_) => (live.clone(), live),
+            Todo::Recreate { document, .. } => (live, Some(document)),
+            Todo::Write { document, .. } => {
+                let after = self.dry_run(&document).await.map_err(refused)?;
+                (live, Some(after))
+            }
+        })
+    }
+
     async fn compare(&self, live: &Value, document: Value, manner: Manner) -> Result<Todo, ClusterError> {
         let others = &self.cx.options.override_managers;
         let cleanup = if manner.merge { vec![] } else { fields::take_over(live, others) };

@@ -23,14 +23,19 @@ pub struct Source {
     pub artifact: Artifact,
 }
 
+/// The source that a Kustomization names.
+pub fn id(object: &Kustomization) -> Id {
+    let reference = &object.spec.source_ref;
+    let own = object.metadata.namespace.as_deref().unwrap_or_default();
+    let namespace = reference.namespace.as_deref().unwrap_or(own);
+    Id::new(group_of(reference.api_version.as_deref()), &reference.kind, namespace, &reference.name)
+}
+
 /// Reads the source live.
 ///
 /// Errors as waiting while it has no artifact, and with the retry interval when it is not there.
 pub async fn find(cx: &Context, object: &Kustomization, plan: &Plan) -> Result<Source, Failure> {
-    let reference = &object.spec.source_ref;
-    let own = object.metadata.namespace.as_deref().unwrap_or_default();
-    let namespace = reference.namespace.as_deref().unwrap_or(own);
-    let id = Id::new(group_of(reference.api_version.as_deref()), &reference.kind, namespace, &reference.name);
+    let id = id(object);
     let document = match cx.cluster.get(&id).await {
         Ok(Some(document)) => document,
         Ok(None) => return Err(plan.failure("ArtifactFailed", format!("source {id} not found"))),
