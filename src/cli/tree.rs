@@ -172,8 +172,10 @@ mod tests {
     #[test]
     fn what_may_not_be_read_is_not_called_absent() {
         let store = Store::default();
+        for kind in crate::kinds::ALL {
+            store.set_feed(kind.group, kind.kind, Feed::Live { seen: Stamp(0) });
+        }
         store.set_feed("source.toolkit.fluxcd.io", "GitRepository", Feed::Denied(Text::new("forbidden to bob")));
-        store.set_feed("kustomize.toolkit.fluxcd.io", "Kustomization", Feed::Live { seen: Stamp(0) });
         assert_eq!(unseen(&store), ["GitRepository: forbidden to bob"]);
     }
 }

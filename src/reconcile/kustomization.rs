@@ -30,13 +30,14 @@ use self::record::Entry;
 use self::source::Source;
 use super::run::now;
 use super::{Cause, Context, Failure, Next, Reconciled, Reconciler, Run, Severity, summary};
-use crate::base::{Digest, FileTree, Id, Value, format_duration};
+use crate::base::{Digest, Id, Value, format_duration};
 use crate::engine::diff::Preview;
 use crate::kinds::kustomization::{self, Inventory, KustomizationStatus};
 use crate::kinds::{Kustomization, meta};
 
 pub use self::build::{render, variables, with_inline};
 pub use self::decide::{ADOPTED, ALLOW_PRUNE};
+pub use self::preview::preview_of_tree;
 
 /// How long a stage of definitions may take until what follows can use it.
 const STAGE: Duration = Duration::from_secs(60);
@@ -114,28 +115,6 @@ impl Reconciler for Kustomizer {
         }
         Ok(())
     }
-}
-
-/// What a Kustomization would change with other files than its source has; `from` says in words where they are from.
-///
-/// Errors when the build fails.
-pub async fn preview_of_tree(
-    cx: &Context,
-    object: &Kustomization,
-    tree: FileTree,
-    from: &str,
-) -> Result<Preview, Cause> {
-    let preview = async {
-        let plan = Plan::of(object, &cx.options)?;
-        let source = Source {
-            id: source::id(object),
-            revision: from.into(),
-            origin_revision: None,
-            artifact: Default::default(),
-        };
-        preview::preview(cx, object, &source, tree, &plan).await
-    };
-    preview.await.map_err(|failure| failure.cause().clone())
 }
 
 /// One reconciliation, from the found source on.

@@ -9,6 +9,7 @@ mod detail;
 mod edit;
 mod help;
 mod list;
+mod pages;
 mod palette;
 mod review;
 mod rows;

@@ -8,18 +8,40 @@ use std::collections::HashSet;
 use futures::StreamExt as _;
 use futures::stream;
 
-use super::super::{Context, Failure};
+use super::super::{Cause, Context, Failure};
 use super::apply::{Applier, Wanted};
 use super::build;
 use super::decide::Plan;
 use super::prune::Pruner;
 use super::record;
-use super::source::Source;
+use super::source::{self, Source};
 use super::{inventory_for, inventory_of};
 use crate::base::{FileTree, Id, Text, Value};
 use crate::engine::diff::{self, Preview, decided};
 use crate::kinds::Kustomization;
 use crate::kinds::kustomization::KIND;
+
+/// What a Kustomization would change with other files than its source has; `from` says in words where they are from.
+///
+/// Errors when the build fails.
+pub async fn preview_of_tree(
+    cx: &Context,
+    object: &Kustomization,
+    tree: FileTree,
+    from: &str,
+) -> Result<Preview, Cause> {
+    let preview = async {
+        let plan = Plan::of(object, &cx.options)?;
+        let source = Source {
+            id: source::id(object),
+            revision: from.into(),
+            origin_revision: None,
+            artifact: Default::default(),
+        };
+        self::preview(cx, object, &source, tree, &plan).await
+    };
+    preview.await.map_err(|failure| failure.cause().clone())
+}
 
 /// Looks at what a run on that source would do now.
 ///
