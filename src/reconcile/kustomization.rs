@@ -255,7 +255,7 @@ impl Work<'_> {
         wanted: &[Wanted],
         news: bool,
     ) -> Result<(), Failure> {
-        let ids = health_ids(object, &self.id, wanted);
+        let ids = health::ids(object, &self.id, wanted);
         if ids.is_empty() {
             run.unset_condition(object, "Healthy");
             return Ok(());
@@ -344,19 +344,6 @@ async fn check_dependencies(cx: &Context, object: &Kustomization, source: &Sourc
         })?;
     }
     Ok(())
-}
-
-/// What must be well: everything applied when `wait` is set, else what healthChecks name; never the object itself.
-fn health_ids(object: &Kustomization, own: &Id, wanted: &[Wanted]) -> Vec<Id> {
-    let mut ids: Vec<Id> = if object.spec.wait == Some(true) {
-        let applied = wanted.iter().filter(|wanted| !decide::manner(&wanted.document, None, false).skip);
-        applied.map(|wanted| wanted.id.clone()).collect()
-    } else {
-        let checks = object.spec.health_checks.iter();
-        checks.map(|check| source::id_of_kind_reference(check, &own.namespace)).collect()
-    };
-    ids.retain(|id| id != own);
-    ids
 }
 
 async fn tell_applied(run: &mut Run, changes: &[Change]) {

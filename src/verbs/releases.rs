@@ -10,8 +10,8 @@ use serde_json::Map;
 
 use super::{Desk, DiffLine, Refusal, clean, live, refuse};
 use crate::base::{Id, Stamp, Text, Value, yaml};
-use crate::engine::{chart, diff};
 use crate::engine::release::{Record, RecordError, Status, secret_name, set_value};
+use crate::engine::{chart, diff};
 use crate::kinds::helm_release::ValuesReference;
 use crate::kinds::{self, HelmRelease};
 
@@ -191,7 +191,7 @@ fn leaves(value: &Value, at: &mut Vec<String>, found: &mut BTreeSet<Vec<String>>
 fn values(values: &Map<String, Value>, hidden: &Hidden) -> String {
     let mut shown = Value::Object(values.clone());
     mask(&mut shown, &mut Vec::new(), hidden);
-    yaml::write(&clean::sorted(shown))
+    yaml::write(&yaml::sorted(shown))
 }
 
 fn mask(value: &mut Value, at: &mut Vec<String>, hidden: &Hidden) {

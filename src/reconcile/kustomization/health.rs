@@ -9,9 +9,11 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::Instant;
 
+use super::apply::Wanted;
+use super::{decide, source};
 use crate::base::{Health, Id, State, Value};
 use crate::cluster::Cluster;
-use crate::kinds;
+use crate::kinds::{self, Kustomization};
 
 /// The longest pause between two looks.
 const POLL: Duration = Duration::from_secs(5);
@@ -49,6 +51,19 @@ enum Look {
     Well,
     Pending(String),
     Failed(String),
+}
+
+/// What must be well: everything applied when `wait` is set, else what healthChecks name; never the object itself.
+pub fn ids(object: &Kustomization, own: &Id, wanted: &[Wanted]) -> Vec<Id> {
+    let mut ids: Vec<Id> = if object.spec.wait == Some(true) {
+        let applied = wanted.iter().filter(|wanted| !decide::manner(&wanted.document, None, false).skip);
+        applied.map(|wanted| wanted.id.clone()).collect()
+    } else {
+        let checks = object.spec.health_checks.iter();
+        checks.map(|check| source::id_of_kind_reference(check, &own.namespace)).collect()
+    };
+    ids.retain(|id| id != own);
+    ids
 }
 
 /// Waits until all objects are well. `outdated` is asked before every look.
