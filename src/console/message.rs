@@ -214,6 +214,12 @@ pub enum Open {
         edited: String,
         review: verbs::Review,
     },
+    /// What one revision of a release changed of another; `None` is the one before.
+    Compare {
+        id: Id,
+        from: Option<i64>,
+        to: i64,
+    },
     Confirm(Target),
     Palette,
     Help,

@@ -14,7 +14,7 @@ use super::kustomization::{
     self, CommonMetadata, CustomHealthCheck, IgnoreRule, Image, Inventory, InventoryEntry, KubeConfigReference, Patch,
 };
 use super::meta::{DependencyReference, LocalReference};
-use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, git_repository, kstatus};
+use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, View, git_repository, kstatus};
 use crate::base::{Condition, Digest, Id};
 
 pub static KIND: Kind = Kind {
@@ -36,7 +36,7 @@ pub static KIND: Kind = Kind {
     relations,
     health: kstatus::health,
     verbs: DEPLOYER_VERBS,
-    views: &[],
+    views: &[View::History, View::Values, View::Manifest, View::Notes],
     crd: Some(crd),
     example: EXAMPLE,
 };

@@ -3,7 +3,9 @@
 //! A verb ends when its *effect* is known, not when the request is accepted. Start with [`ask`] (change something) and
 //! [`fetch`] (look at something).
 
+pub use self::releases::Revision;
 pub use crate::engine::diff::{Change, DiffLine, Fate, Part, Patch, Preview};
+pub use crate::engine::release::Status;
 use std::sync::Arc;
 
 use std::time::Duration;
@@ -101,6 +103,12 @@ pub enum Query {
     Tree(Id),
     /// A page that only some kinds have.
     View(View, Id),
+    /// What one revision of a release changed of another; `None` is the one before, or nothing.
+    Compare {
+        id: Id,
+        from: Option<i64>,
+        to: i64,
+    },
     /// Checks an edited document before it is sent.
     Review {
         original: Value,
@@ -113,11 +121,17 @@ pub enum Query {
 pub enum Answer {
     Description(Vec<Section>),
     Yaml(String),
-    Edit { original: Value, yaml: String },
+    Edit {
+        original: Value,
+        yaml: String,
+    },
     Events(Vec<EventLine>),
     Logs(Vec<Line>),
     Tree(TreeNode),
     Preview(Preview),
+    History(Vec<Revision>),
+    /// Plain text.
+    Text(String),
     Review(Review),
 }
 
@@ -262,9 +276,11 @@ pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
             Answer::Tree(tree::tree(desk, &id))
         }
         Query::View(View::Diff, id) => Answer::Preview(foresee(desk, id).await?),
-        Query::View(view, id) => {
-            return Err(refuse(format!("a {} has no {}", id.kind, view.name()), "look at its description"));
-        }
+        Query::View(View::History, id) => Answer::History(releases::revisions(desk, &id).await?),
+        Query::View(View::Values, id) => Answer::Yaml(releases::newest(desk, &id).await?.all_values()),
+        Query::View(View::Manifest, id) => Answer::Yaml(releases::newest(desk, &id).await?.all_objects()),
+        Query::View(View::Notes, id) => Answer::Text(releases::newest(desk, &id).await?.notes),
+        Query::Compare { id, from, to } => Answer::Preview(releases::compare(desk, &id, from, to).await?),
         Query::Review { original, edited } => Answer::Review(edit::review(desk, &original, &edited).await?),
     })
 }

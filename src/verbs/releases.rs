@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use serde_json::Map;
 
-use super::{Desk, DiffLine, Refusal, clean, live, refuse};
+use super::{Desk, Preview, Refusal, clean, live, refuse};
 use crate::base::{Id, Stamp, Text, Value, yaml};
 use crate::engine::release::{Record, RecordError, Status, secret_name, set_value};
 use crate::engine::{chart, diff};
@@ -65,36 +65,120 @@ pub async fn revisions(desk: &Desk, id: &Id) -> Result<Vec<Revision>, Refusal> {
 /// Errors when it is not there or cannot be read.
 pub async fn revision(desk: &Desk, id: &Id, version: i64) -> Result<Release, Refusal> {
     let (object, name, namespace) = target(desk, id).await?;
-    let secret = Id::new("", "Secret", &namespace, &secret_name(&name, version));
-    let found = desk.cluster.get(&secret).await?;
-    let found = found.ok_or_else(|| {
-        refuse(format!("{id} has no revision {version}"), "the history says which are kept; see spec.maxHistory")
-    })?;
-    let record = Record::from_secret(&found);
-    let revision = line(&found, &record);
-    let record = record.map_err(|error| refuse(error.to_string(), "delete that Secret to go on without it"))?;
+    let record = record(desk, id, &name, &namespace, version).await?;
     let hidden = hidden(desk, &object).await;
     let hooks: Vec<&str> = record.hooks.iter().map(|hook| hook.manifest.as_str()).collect();
     Ok(Release {
-        revision,
+        revision: told(&record),
         user_values: values(&record.config, &hidden),
         merged_values: values(&record.merged_values(), &hidden),
         manifest: manifest(&record.manifest),
         hooks: manifest(&hooks.join("\n---\n")),
-        notes: Text::new(&record.info.notes).as_str().to_owned(),
+        notes: Text::lines(&record.info.notes).iter().map(|line| format!("{line}\n")).collect(),
     })
 }
 
-/// The lines by which one text of two revisions differs from the other, e.g. their manifests.
-pub fn compare(old: &str, new: &str) -> Vec<DiffLine> {
-    diff::lines(old, new)
+impl Release {
+    /// What the user gave and what came of it, as two documents.
+    pub fn all_values(&self) -> String {
+        format!(
+            "# given by the user\n{}---\n# over the defaults of the chart\n{}",
+            self.user_values, self.merged_values
+        )
+    }
+
+    /// The objects, then the hooks.
+    pub fn all_objects(&self) -> String {
+        match self.hooks.is_empty() {
+            true => self.manifest.clone(),
+            false => format!("{}# hooks\n{}", self.manifest, self.hooks),
+        }
+    }
+}
+
+/// The newest revision of a release.
+///
+/// Errors when there is none, or it cannot be read.
+pub async fn newest(desk: &Desk, id: &Id) -> Result<Release, Refusal> {
+    let newest = revisions(desk, id).await?.first().map(|revision| revision.version);
+    let newest = newest
+        .ok_or_else(|| refuse(format!("{id} has no revision yet"), "it was never released: look at its events"))?;
+    revision(desk, id, newest).await
+}
+
+/// What a revision changed of another one, or of the kept one before it: values, objects and hooks.
+///
+/// Errors when one of them is not there or cannot be read.
+pub async fn compare(desk: &Desk, id: &Id, from: Option<i64>, to: i64) -> Result<Preview, Refusal> {
+    let from = match from {
+        Some(from) => Some(from),
+        None => revisions(desk, id).await?.into_iter().map(|revision| revision.version).find(|version| *version < to),
+    };
+    let (object, name, namespace) = target(desk, id).await?;
+    let hidden = hidden(desk, &object).await;
+    let new = record(desk, id, &name, &namespace, to).await?;
+    let old = match from {
+        Some(from) => record(desk, id, &name, &namespace, from).await?,
+        None => Record::default(),
+    };
+    let mut preview = Preview::default();
+    let chart = |record: &Record| format!("{}-{}", record.chart_field("name"), record.chart_field("version"));
+    let side = |record: &Record| match record.version {
+        0 => "nothing".to_owned(),
+        version => format!("revision {version}, {}, {}", chart(record), record.info.status.word()),
+    };
+    preview.about = vec![(Text::new("From"), Text::new(side(&old))), (Text::new("To"), Text::new(side(&new)))];
+    let of = |record: &Record| (record.version > 0).then(|| values(&record.config, &hidden));
+    preview.patch.parts.extend(diff::file("values", of(&old).as_deref(), of(&new).as_deref()));
+    for of in [objects_of as fn(&Record) -> Option<Vec<Value>>, hooks_of] {
+        match (of(&old), of(&new)) {
+            (Some(old), Some(new)) => preview.patch.parts.extend(diff::objects(&old, &new).parts),
+            _ => preview.notes.push(Text::new("a manifest cannot be read as YAML and is not compared")),
+        }
+    }
+    for part in &mut preview.patch.parts {
+        if let Some(id) = part.id.take() {
+            part.id = Some(placed(desk, id, &object).await);
+        }
+    }
+    Ok(preview)
+}
+
+async fn record(desk: &Desk, id: &Id, name: &str, namespace: &str, version: i64) -> Result<Record, Refusal> {
+    let found = desk.cluster.get(&Id::new("", "Secret", namespace, &secret_name(name, version))).await?;
+    let found = found.ok_or_else(|| {
+        refuse(format!("{id} has no revision {version}"), "the history says which are kept; see spec.maxHistory")
+    })?;
+    Record::from_secret(&found).map_err(|error| refuse(error.to_string(), "delete that Secret to go on without it"))
+}
+
+/// Where a rendered object is: charts often leave out the namespace.
+async fn placed(desk: &Desk, id: Id, object: &HelmRelease) -> Id {
+    let api = desk.cluster.find_api(&id.group, &id.kind, None).await;
+    match api.ok().flatten().is_some_and(|api| api.namespaced && id.namespace.is_empty()) {
+        true => id.in_namespace(object.release_namespace()),
+        false => id,
+    }
+}
+
+fn objects_of(record: &Record) -> Option<Vec<Value>> {
+    documents(&record.manifest)
+}
+
+fn hooks_of(record: &Record) -> Option<Vec<Value>> {
+    let hooks: Vec<&str> = record.hooks.iter().map(|hook| hook.manifest.as_str()).collect();
+    documents(&hooks.join("\n---\n"))
+}
+
+/// `None`: it is no YAML.
+fn documents(text: &str) -> Option<Vec<Value>> {
+    let documents = yaml::read_as(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient).ok()?;
+    Some(documents.into_iter().map(|document| document.value).filter(Value::is_object).collect())
 }
 
 /// A manifest as it may be shown: Secrets masked. What is no YAML is not shown at all.
 pub fn manifest(text: &str) -> String {
-    let documents = yaml::read_as(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
-    let Ok(documents) = documents else { return format!("# {MASK} this manifest cannot be read as YAML\n") };
-    let documents: Vec<Value> = documents.into_iter().map(|document| document.value).filter(Value::is_object).collect();
+    let Some(documents) = documents(text) else { return format!("# {MASK} this manifest cannot be read as YAML\n") };
     let shown = documents.iter().map(|document| match document["kind"].as_str() {
         Some("Secret") => clean::masked(document),
         _ => document.clone(),
@@ -114,19 +198,23 @@ async fn target(desk: &Desk, id: &Id) -> Result<(HelmRelease, String, String), R
     Ok((object, name, namespace))
 }
 
+fn told(record: &Record) -> Revision {
+    Revision {
+        version: record.version,
+        status: record.info.status,
+        chart: Text::new(format!("{}-{}", record.chart_field("name"), record.chart_field("version"))),
+        app_version: Text::new(record.chart_field("appVersion")),
+        updated: record.info.last_deployed.parse().ok().map(|at: jiff::Timestamp| Stamp(at.as_second())),
+        description: Text::new(&record.info.description),
+    }
+}
+
 fn line(secret: &Value, record: &Result<Record, RecordError>) -> Revision {
     let label =
         |key: &str| secret.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
     let version = label("version").and_then(|version| version.parse().ok()).unwrap_or_default();
     match record {
-        Ok(record) => Revision {
-            version: record.version,
-            status: record.info.status,
-            chart: Text::new(format!("{}-{}", record.chart_field("name"), record.chart_field("version"))),
-            app_version: Text::new(record.chart_field("appVersion")),
-            updated: record.info.last_deployed.parse().ok().map(|at: jiff::Timestamp| Stamp(at.as_second())),
-            description: Text::new(&record.info.description),
-        },
+        Ok(record) => told(record),
         Err(error) => Revision {
             version,
             status: Status::Unknown,
@@ -238,11 +326,11 @@ mod tests {
         let mut paths = BTreeSet::new();
         leaves(&json!({"db": {"user": "canary"}, "list": [1]}), &mut Vec::new(), &mut paths);
         let given = map(json!({"db": {"user": "canary", "host": "h"}, "list": ["canary"], "adminPassword": "canary",
-            "existingSecretName": "s", "n": 3}));
+            "existingSecretName": "s", "count": 3}));
         let shown = values(&given, &Hidden::Paths(paths));
         assert!(!shown.contains("canary"), "{shown}");
         assert!(
-            shown.contains("host: h") && shown.contains("existingSecretName: s") && shown.contains("n: 3"),
+            shown.contains("host: h") && shown.contains("existingSecretName: s") && shown.contains("count: 3"),
             "{shown}"
         );
         let all = values(&given, &Hidden::All);

@@ -15,7 +15,7 @@ use weir::verbs::Foresight;
 use super::fleet::{self, NOW};
 use super::{Stage, live};
 
-async fn snap(name: &str, stage: &Stage, keys: &str) {
+pub async fn snap(name: &str, stage: &Stage, keys: &str) {
     let frame = stage.after(keys).await;
     // Verbs read the clock of the machine.
     let frame = Regex::new(r"\((\d+[smhdy])+( ago)?\)").unwrap().replace_all(&frame, "(age)");

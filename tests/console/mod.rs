@@ -7,6 +7,7 @@ mod fleet;
 mod frames;
 mod hostile;
 mod people;
+mod releases;
 mod terminal;
 
 use std::time::Duration;

@@ -6,19 +6,19 @@ use ratatui::layout::Rect;
 
 use super::Screen;
 use super::activity::log_lines;
-use super::pages::{conditions, description, event_lines, foreseen, painted, plain};
+use super::pages::{conditions, description, event_lines, foreseen, history, painted, plain};
 use super::rows;
 use crate::base::{Id, Stamp};
 use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
 use crate::console::message::{Answer, Open, Reply, Say, Slot, Tone};
 use crate::console::shared::{Shared, age_lasts};
-use crate::console::widgets::page::{Line, Page};
+use crate::console::widgets::page::{Line, Link, Page};
 use crate::console::widgets::patch::PatchPage;
 use crate::console::widgets::{Canvas, Piece};
 use crate::kinds::{self, View};
 use crate::store::Changes;
-use crate::verbs::{self, EventLine, Patch, Query};
+use crate::verbs::{self, EventLine, Patch, Query, Revision};
 
 /// What a page is made of.
 enum Sheet {
@@ -57,8 +57,12 @@ pub struct Detail {
     /// What a page says instead of its lines: that it is loading, or why it cannot.
     instead: HashMap<Tab, Vec<Line>>,
     query: String,
-    yaml: String,
+    /// What was fetched, by page, to colour it and to see that it changed.
+    texts: HashMap<Tab, String>,
     events: Vec<EventLine>,
+    revisions: Vec<Revision>,
+    /// The revision to compare another with.
+    marked: Option<i64>,
     due: Option<Stamp>,
 }
 
@@ -70,8 +74,10 @@ impl Detail {
             pages: HashMap::new(),
             instead: HashMap::new(),
             query: String::new(),
-            yaml: String::new(),
+            texts: HashMap::new(),
             events: Vec::new(),
+            revisions: Vec::new(),
+            marked: None,
             due: None,
         }
     }
@@ -94,9 +100,39 @@ impl Detail {
         Tab::of(kinds::of_id(&self.id)).collect()
     }
 
-    /// The other object that the line under the cursor names.
-    fn link(&self) -> Option<&Id> {
-        self.pages.get(&self.tab)?.page().link().filter(|link| **link != self.id)
+    /// What the line under the cursor leads to, other than here.
+    fn link(&self) -> Option<&Link> {
+        self.pages.get(&self.tab)?.page().link().filter(|link| !matches!(link, Link::Object(id) if *id == self.id))
+    }
+
+    /// Marks the revision under the cursor, or takes its mark away.
+    fn mark(&mut self, cx: &Shared) -> Reply {
+        let Some(Link::Revision(version)) = self.link().cloned() else { return Reply::Pass };
+        self.marked = (self.marked != Some(version)).then_some(version);
+        self.list_revisions(cx);
+        Reply::Redraw
+    }
+
+    fn list_revisions(&mut self, cx: &Shared) {
+        let key = |action: Action| cx.keys.of(Scope::Detail, action).into_iter().next().unwrap_or_default();
+        let (open, mark) = (key(Action::Open), key(Action::Mark));
+        let hint = match self.marked {
+            None => format!("{open}: what a revision changed   {mark}: mark it to compare another with"),
+            Some(marked) => format!("{open}: what differs from revision {marked}   {mark}: take the mark away"),
+        };
+        let lines = history(&self.revisions, self.marked, cx.now, &hint);
+        self.page().set(lines);
+        self.page().start_at_link();
+    }
+
+    fn follow(&self, link: Link) -> Reply {
+        match link {
+            Link::Object(id) => Reply::Open(Open::Detail(id, Tab::Describe)),
+            Link::Revision(to) => {
+                let from = self.marked.filter(|marked| *marked != to);
+                Reply::Open(Open::Compare { id: self.id.clone(), from, to })
+            }
+        }
     }
 
     fn show(&mut self, tab: Tab, cx: &Shared) -> Reply {
@@ -145,15 +181,16 @@ impl Detail {
                 self.instead.insert(tab, lines);
             }
             Ok(verbs::Answer::Description(sections)) => self.set(description(&sections)),
-            Ok(verbs::Answer::Yaml(yaml)) if yaml != self.yaml || self.instead.contains_key(&tab) => {
+            Ok(verbs::Answer::Yaml(yaml)) if self.texts.get(&tab) != Some(&yaml) || self.instead.contains_key(&tab) => {
                 self.set(plain(&yaml));
-                self.yaml.clone_from(&yaml);
+                self.texts.insert(tab, yaml.clone());
                 reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(tab, yaml)]);
             }
             Ok(verbs::Answer::Preview(preview)) => {
                 self.instead.remove(&tab);
                 if let Sheet::Patch(patch) = self.sheet() {
-                    patch.set(foreseen(&preview), preview.patch);
+                    let nothing = "the next reconciliation would change nothing";
+                    patch.set(foreseen(&preview, "would change", nothing), preview.patch);
                     reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(tab, patch.text())]);
                 }
             }
@@ -161,6 +198,15 @@ impl Detail {
                 self.set(event_lines(&events, &self.id, cx.now));
                 self.events = events;
             }
+            Ok(verbs::Answer::History(revisions)) => {
+                self.instead.remove(&tab);
+                self.revisions = revisions;
+                self.list_revisions(cx);
+            }
+            Ok(verbs::Answer::Text(text)) if text.trim().is_empty() => {
+                self.set(vec![Line::new(format!("there are no {}", tab.title().to_lowercase()), Role::Dim)]);
+            }
+            Ok(verbs::Answer::Text(text)) => self.set(plain(&text)),
             Ok(verbs::Answer::Logs(lines)) => self.set(log_lines(&lines, false)),
             Ok(_) => reply = Reply::Stay,
         }
@@ -193,9 +239,10 @@ impl Screen for Detail {
             Action::NextTab => self.show(tabs[(at + 1) % tabs.len()], cx),
             Action::PreviousTab => self.show(tabs[(at + tabs.len() - 1) % tabs.len()], cx),
             Action::Open => match self.link().cloned() {
-                Some(link) => Reply::Open(Open::Detail(link, Tab::Describe)),
+                Some(link) => self.follow(link),
                 None => Reply::Stay,
             },
+            Action::Mark => self.mark(cx),
             action => {
                 let acted = match self.sheet() {
                     Sheet::Lines(page) => page.act(action),
@@ -254,7 +301,9 @@ impl Screen for Detail {
             (Slot::Paint(tab), Answer::Painted(paint)) => {
                 match self.pages.get_mut(&tab) {
                     Some(Sheet::Patch(patch)) => patch.painted(paint),
-                    Some(Sheet::Lines(page)) => page.set(painted(&self.yaml, &paint)),
+                    Some(Sheet::Lines(page)) => {
+                        page.set(painted(self.texts.get(&tab).map_or("", String::as_str), &paint));
+                    }
                     None => {}
                 }
                 Reply::Redraw

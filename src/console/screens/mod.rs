@@ -4,6 +4,7 @@
 
 mod activity;
 mod columns;
+mod compare;
 mod confirm;
 mod detail;
 mod edit;
@@ -158,6 +159,7 @@ pub fn open(open: Open, cx: &Shared, below: About) -> Box<dyn Screen> {
             Box::new(review::ReviewScreen::new(id, original, edited, review))
         }
         Open::Confirm(target) => Box::new(confirm::Confirm::new(target, cx)),
+        Open::Compare { id, from, to } => Box::new(compare::Compare::new(id, from, to)),
         Open::Palette => Box::new(palette::Palette::new(cx, below)),
         Open::Help => Box::new(help::Help::new(cx, below.scope)),
         Open::Activity => Box::new(activity::ActivityScreen::new(cx)),

@@ -4,12 +4,13 @@ use crate::base::{Age, Condition, Id, Stamp, State, Text};
 use crate::console::look::Role;
 use crate::console::message::PaintedLine;
 use crate::console::shared::Shared;
-use crate::console::widgets::Piece;
-use crate::console::widgets::page::{Line, painted_line};
-use crate::verbs::{EventLine, Preview, Section};
+use crate::console::widgets::page::{Line, Link, painted_line};
+use crate::console::widgets::{Piece, columns, fit};
+use crate::verbs::{EventLine, Preview, Revision, Section, Status};
 
-/// What stands above the patch of a preview: what it is about, what to know, and how much changes.
-pub fn foreseen(preview: &Preview) -> Vec<Line> {
+/// What stands above the patch of a preview: what it is about, what to know, and how much changes. `verb` is "changes" or
+/// "would change", `nothing` what is said when nothing does.
+pub fn foreseen(preview: &Preview, verb: &str, nothing: &str) -> Vec<Line> {
     let wide = preview.about.iter().map(|(label, _)| label.as_str().chars().count()).max().unwrap_or(0);
     let row = |(label, value): &(Text, Text)| {
         let pieces = vec![Piece::new(format!("{label:<wide$}  "), Role::Label), Piece::text(value.clone(), Role::Text)];
@@ -20,15 +21,66 @@ pub fn foreseen(preview: &Preview) -> Vec<Line> {
     lines.extend(preview.notes.iter().map(note));
     let (added, removed) = preview.patch.counts();
     lines.push(match preview.patch.parts.len() {
-        0 => Line::new("✓ the next reconciliation would change nothing", Role::Ready),
+        0 => Line::new(format!("✓ {nothing}"), Role::Ready),
         count => Line::of(vec![
-            Piece::new(if count == 1 { "1 object".into() } else { format!("{count} objects") }, Role::Strong),
-            Piece::new(" would change  ", Role::Text),
+            Piece::new(if count == 1 { "1 part".into() } else { format!("{count} parts") }, Role::Strong),
+            Piece::new(format!(" {verb}  "), Role::Text),
             Piece::new(format!("+{added} "), Role::Added),
             Piece::new(format!("-{removed}"), Role::Removed),
         ]),
     });
     lines
+}
+
+/// The revisions of a release, newest first; `marked` is the one to compare with.
+pub fn history(revisions: &[Revision], marked: Option<i64>, now: Stamp, hint: &str) -> Vec<Line> {
+    if revisions.is_empty() {
+        return vec![Line::new("no revision is kept: nothing was released yet", Role::Dim)];
+    }
+    let wide = |text: fn(&Revision) -> &Text| {
+        revisions.iter().map(|revision| columns(text(revision).as_str())).max().unwrap_or(0).min(40)
+    };
+    let (chart, app) = (wide(|revision| &revision.chart).max(5), wide(|revision| &revision.app_version).max(3));
+    let head = format!("     REV  {:<17}{:<chart$}  {:<app$}  {:>5}  WHAT HAPPENED", "STATUS", "CHART", "APP", "AGE");
+    let row = |revision: &Revision| {
+        let state = state(revision.status);
+        let role = state.map_or(Role::Dim, Role::from);
+        let sign = state.map_or(" ", State::sign);
+        let age = revision.updated.map_or("?".into(), |at| Age::between(at, now).to_string());
+        let mark = if marked == Some(revision.version) { "◆" } else { " " };
+        let pieces = vec![
+            Piece::new(format!("{mark} "), Role::Warning),
+            Piece::new(format!("{:>6}  ", revision.version), Role::Strong),
+            Piece::new(format!("{:<17}", format!("{sign} {}", revision.status.word())), role),
+            Piece::new(padded(&revision.chart, chart), Role::Text),
+            Piece::new(padded(&revision.app_version, app), Role::Dim),
+            Piece::new(format!("{age:>5}  "), Role::Dim),
+            Piece::text(revision.description.clone(), if state == Some(State::Failed) { role } else { Role::Text }),
+        ];
+        Line { indent: 12, link: Some(Link::Revision(revision.version)), ..Line::of(pieces) }
+    };
+    let mut lines = vec![Line::new(hint, Role::Hint), Line::default(), Line::new(head, Role::Column)];
+    lines.extend(revisions.iter().map(row));
+    lines
+}
+
+/// A text cut or filled to some columns, and the gap after them.
+fn padded(text: &Text, wide: usize) -> String {
+    let (shown, cut) = fit(text.as_str(), wide);
+    let mark = if cut { "…" } else { "" };
+    format!("{shown}{mark}{}  ", " ".repeat(wide.saturating_sub(columns(shown) + columns(mark))))
+}
+
+/// How a revision stands; `None` when it is of the past.
+fn state(status: Status) -> Option<State> {
+    match status {
+        Status::Deployed => Some(State::Ready),
+        Status::Failed => Some(State::Failed),
+        Status::Unknown => Some(State::Unknown),
+        Status::Uninstalling => Some(State::Terminating),
+        Status::PendingInstall | Status::PendingUpgrade | Status::PendingRollback => Some(State::Progressing),
+        Status::Superseded | Status::Uninstalled => None,
+    }
 }
 
 /// Text before it is coloured.
@@ -70,7 +122,7 @@ pub fn description(sections: &[Section]) -> Vec<Line> {
             let label = if wide == 0 { "  ".to_owned() } else { format!("  {:<wide$}  ", row.label) };
             let indent = u16::try_from(wide + 4).unwrap_or(4);
             let pieces = vec![Piece::new(label, Role::Label), Piece::new(format!("{sign}{}", row.value), role)];
-            lines.push(Line { indent, link: row.link.clone(), ..Line::of(pieces) });
+            lines.push(Line { indent, link: row.link.clone().map(Link::Object), ..Line::of(pieces) });
         }
     }
     lines
@@ -97,7 +149,7 @@ pub fn event_lines(events: &[EventLine], about: &Id, now: Stamp) -> Vec<Line> {
             pieces.push(Piece::new(format!("{other}  "), Role::Link));
         }
         pieces.push(Piece::text(event.message.clone(), if event.warning { Role::Failed } else { Role::Text }));
-        Line { indent: 12, link: other.cloned(), ..Line::of(pieces) }
+        Line { indent: 12, link: other.cloned().map(Link::Object), ..Line::of(pieces) }
     };
     events.iter().map(line).collect()
 }

@@ -10,7 +10,7 @@ use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
 use crate::console::message::{Answer, Reply, Slot};
 use crate::console::shared::Shared;
-use crate::console::widgets::page::Line;
+use crate::console::widgets::page::{Line, Link};
 use crate::console::widgets::patch::PatchPage;
 use crate::console::widgets::{Canvas, Piece};
 use crate::verbs::{Ask, Fate, Part, Patch, Review};
@@ -48,7 +48,7 @@ fn head(review: &Review, patch: &Patch) -> Vec<Line> {
     ])];
     if let Some(owner) = &review.by_git {
         let text = format!("! {owner} applies this object: Git will undo this edit at its next reconciliation");
-        lines.push(Line { link: Some(owner.clone()), ..Line::new(text, Role::Warning) });
+        lines.push(Line { link: Some(Link::Object(owner.clone())), ..Line::new(text, Role::Warning) });
     }
     for problem in &review.problems {
         lines.push(Line::new(format!("! {}: {}", problem.path, problem.message), Role::Warning));

@@ -13,12 +13,20 @@ use crate::console::message::PaintedLine;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {
     pub pieces: Vec<Piece>,
-    /// The object that the line names.
-    pub link: Option<Id>,
+    /// What the line names, to go to.
+    pub link: Option<Link>,
     /// Columns before wrapped rests of the line.
     pub indent: u16,
     /// What is laid under the text.
     pub ground: Ground,
+}
+
+/// What a line leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    Object(Id),
+    /// A revision of the release that the page is about.
+    Revision(i64),
 }
 
 /// A role that is laid under a line of text.
@@ -88,6 +96,13 @@ impl Page {
         self.cursor = if at_end { usize::MAX } else { self.cursor };
     }
 
+    /// Puts a cursor that nobody moved yet on the first line that leads somewhere.
+    pub fn start_at_link(&mut self) {
+        if self.cursor == 0 {
+            self.cursor = self.lines.iter().position(|line| line.link.is_some()).unwrap_or(0);
+        }
+    }
+
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
@@ -97,8 +112,8 @@ impl Page {
         self.lines.iter().map(|line| line.text() + "\n").collect()
     }
 
-    /// The object that the cursor's line names.
-    pub fn link(&self) -> Option<&Id> {
+    /// What the cursor's line names.
+    pub fn link(&self) -> Option<&Link> {
         let (line, _) = self.shown.get(self.cursor)?;
         self.lines.get(*line)?.link.as_ref()
     }

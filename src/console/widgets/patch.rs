@@ -5,7 +5,7 @@
 
 use ratatui::layout::Rect;
 
-use super::page::{Ground, Line, Page, broken, painted_line};
+use super::page::{Ground, Line, Link, Page, broken, painted_line};
 use super::{Canvas, Piece, width};
 use crate::console::actions::Action;
 use crate::console::look::{Look, Role};
@@ -103,7 +103,7 @@ impl PatchPage {
                     Piece::text(part.name.clone(), if part.id.is_some() { Role::Link } else { Role::Title }),
                     Piece::new(format!("  {}", part.fate.word()), role),
                 ];
-                lines.push(Line { link: part.id.clone(), ..Line::of(pieces) });
+                lines.push(Line { link: part.id.clone().map(Link::Object), ..Line::of(pieces) });
             }
             let sides = written(&part.lines, &mut paint, ground);
             match half {
