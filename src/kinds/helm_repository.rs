@@ -157,6 +157,11 @@ fn is_registry(document: &Value) -> bool {
     at(document, "/spec/type") == "oci"
 }
 
+/// Whether a document of any kind is a HelmRepository that nothing reconciles.
+pub(super) fn is_static(document: &Value) -> bool {
+    at(document, "/kind") == KIND.kind && at(document, "/apiVersion") == KIND.api_version() && is_registry(document)
+}
+
 /// A registry is never reconciled and so has no conditions: it is ready as soon as it is there.
 fn health(document: &Value) -> Health {
     let health = kstatus::health(document);

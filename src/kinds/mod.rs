@@ -248,6 +248,11 @@ pub fn of_id(id: &Id) -> &'static Kind {
     of(&id.group, &id.kind)
 }
 
+/// Whether there is nothing to reconcile about an object though its kind is reconciled.
+pub fn is_static(document: &Value) -> bool {
+    helm_repository::is_static(document)
+}
+
 /// Finds a kind by what people type: kind, plural, singular, short name or `plural.group`; case is ignored.
 pub fn find(word: &str) -> Option<&'static Kind> {
     let word = word.to_ascii_lowercase();

@@ -135,11 +135,24 @@ impl Artifacts {
         bytes: Vec<u8>,
         now: Stamp,
     ) -> Result<Artifact, StorageError> {
+        self.store_linked(owner, file, LATEST, revision, bytes, now).await
+    }
+
+    /// As [`Artifacts::store`], with another name for the link.
+    pub async fn store_linked(
+        &self,
+        owner: &Owner,
+        file: &str,
+        link: &'static str,
+        revision: &str,
+        bytes: Vec<u8>,
+        now: Stamp,
+    ) -> Result<Artifact, StorageError> {
         let directory = self.directory(owner)?;
         let path = format!("{}/{}", owner.parts().join("/"), plain(file)?);
         let size_bytes = bytes.len() as u64;
         let (inside, name) = (self.0.clone(), file.to_owned());
-        let digest = blocking(move || inside.write(&directory, &name, &bytes)).await?;
+        let digest = blocking(move || inside.write(&directory, &name, link, &bytes)).await?;
         Ok(Artifact {
             url: self.url(&path),
             path,
@@ -219,7 +232,7 @@ impl Artifacts {
         let place = self.place(path)?;
         match open_regular(&place) {
             Ok(file) => Some(file),
-            Err(_) if place.file_name().is_some_and(|name| name == LATEST) => {
+            Err(_) if place.file_name().is_some_and(|name| name == LATEST || name == INDEX) => {
                 let target = fs::read_link(&place).ok()?;
                 let target = plain(target.to_str()?).ok()?.to_owned();
                 open_regular(&place.with_file_name(target)).ok()
@@ -243,11 +256,13 @@ impl Artifacts {
     }
 }
 
-/// The link to an owner's newest file.
-const LATEST: &str = "latest.tar.gz";
+/// The link to an owner's newest file, unless the owner's kind has another name for it.
+pub const LATEST: &str = "latest.tar.gz";
+/// The link to the newest index of a Helm repository.
+pub const INDEX: &str = "index.yaml";
 
 impl Inside {
-    fn write(&self, directory: &Path, file: &str, bytes: &[u8]) -> Result<Digest, StorageError> {
+    fn write(&self, directory: &Path, file: &str, link: &str, bytes: &[u8]) -> Result<Digest, StorageError> {
         make_directories(directory)?;
         let temporary = tempfile::Builder::new()
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
@@ -261,19 +276,19 @@ impl Inside {
         }
         temporary.as_file().sync_all().map_err(told("cannot sync", &place))?;
         temporary.persist(&place).map_err(|e| told("cannot rename to", &place)(e.error))?;
-        self.point_latest(directory, file)?;
+        self.point(directory, link, file)?;
         File::open(directory).and_then(|opened| opened.sync_all()).map_err(told("cannot sync", directory))?;
         Ok(Digest { algorithm: "sha256".into(), hex: hex::encode(hasher.finalize()) })
     }
 
     /// Replaces the link in one step: a reader finds the old or the new file, never none.
-    fn point_latest(&self, directory: &Path, file: &str) -> Result<(), StorageError> {
-        let link = directory.join(LATEST);
+    fn point(&self, directory: &Path, name: &str, file: &str) -> Result<(), StorageError> {
+        let link = directory.join(name);
         if fs::read_link(&link).is_ok_and(|target| target == Path::new(file)) {
             return Ok(());
         }
         let scratch = tempfile::tempdir_in(self.root.join(TEMPORARY)).map_err(told("cannot write in", &self.root))?;
-        let new = scratch.path().join(LATEST);
+        let new = scratch.path().join(name);
         std::os::unix::fs::symlink(file, &new).map_err(told("cannot link", &link))?;
         fs::rename(&new, &link).map_err(told("cannot rename to", &link))
     }

@@ -60,7 +60,7 @@ pub enum Credentials {
     Bearer(Secret),
 }
 
-/// One request; redirects are followed for GET only.
+/// One request; redirects are followed for GET and HEAD only.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     pub method: Method,
@@ -138,8 +138,8 @@ impl Client {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let answer = call.body(request.body.clone()).timeout(left).send().await;
             let answer = answer.map_err(|e| explain(&host(&url), e))?;
-            let follows =
-                request.method == Method::GET && matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            let follows = matches!(request.method, Method::GET | Method::HEAD)
+                && matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             if !follows {
                 return Ok(Reply { host: host(&url), url: url.into(), inner: answer });
             }

@@ -5,5 +5,7 @@ pub mod bases;
 pub mod download;
 pub mod egress;
 pub mod git;
+pub mod helm_index;
 pub mod http;
+pub mod oci;
 pub mod serve;

@@ -10,27 +10,20 @@
 mod access;
 mod include;
 
-use std::time::Duration;
-
 use super::run::Severity;
+use super::storage::{self, FETCH_FAILED, IN_STORAGE, New, OUTDATED, STORAGE_FAILED, duration, failed_before, mark};
 use super::{Cause, Context, Failure, Next, Reconciler, Run};
-use crate::base::{Digest, FileTree, Revision, Stamp, Text, parse_duration};
+use crate::base::{FileTree, Revision, Text};
 use crate::engine::{archive, ignore};
 use crate::kinds::GitRepository;
 use crate::kinds::git_repository::{GitReference, GitRepositorySpec, GitRepositoryStatus};
 use crate::kinds::meta::Artifact;
-use crate::outside::artifacts::{self, Integrity, Owner};
-use crate::outside::egress::Egress;
+use crate::outside::artifacts;
 use crate::outside::git::{self, CheckoutOptions, GitError, Limits, Reference, Remote};
 
 use include::Included;
 
-const FETCH_FAILED: &str = "FetchFailed";
-const STORAGE_FAILED: &str = "StorageOperationFailed";
 const INCLUDE_UNAVAILABLE: &str = "IncludeUnavailable";
-const OUTDATED: &str = "ArtifactOutdated";
-const IN_STORAGE: &str = "ArtifactInStorage";
-const VERIFIED: &str = "SourceVerified";
 /// Conditions whose truth is a failure.
 const FAILURES: &[&str] = &[FETCH_FAILED, STORAGE_FAILED, INCLUDE_UNAVAILABLE];
 
@@ -43,8 +36,8 @@ impl Reconciler for GitRepositories {
 
     async fn reconcile(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<Next, Failure> {
         let interval = duration(&object.spec.interval)?;
-        let recovers = failed_before(object);
-        self.look_at_storage(cx, object, run).await?;
+        let recovers = failed_before(object, FAILURES);
+        storage::look_at(cx, object, run).await?;
         let included = include::find(cx, object, run).await?;
         self.refuse_what_is_not_built(object, run)?;
         let remote = self.remote(cx, object, run).await?;
@@ -86,99 +79,26 @@ impl Reconciler for GitRepositories {
     }
 
     async fn finalize(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<(), Failure> {
-        match cx.artifacts.remove_all(&owner(run)).await {
-            Ok(removed) => {
-                if removed {
-                    let message = "garbage collected artifacts for deleted resource";
-                    run.event(Severity::Trace, "GarbageCollectionSucceeded", message, &[]).await;
-                }
-                object.status.get_or_insert_default().artifact = None;
-                Ok(())
-            }
-            Err(error) => {
-                let message = format!("garbage collection for deleted resource failed: {error}");
-                Err(Failure::Retry(Cause::new("GarbageCollectionFailed", message)))
-            }
-        }
+        storage::sweep(cx, object, run).await
     }
 }
 
 impl GitRepositories {
-    /// Removes old files and checks that the recorded one is there and as it was; forgets it otherwise.
-    async fn look_at_storage(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<(), Failure> {
-        let Some(artifact) = status(object).artifact.clone() else {
-            run.unset_condition(object, IN_STORAGE);
-            run.progress("building artifact");
-            return Ok(());
-        };
-        let (ttl, records) = (cx.options.artifact_retention, cx.options.artifact_records);
-        match cx.artifacts.collect(&owner(run), &artifact.path, ttl, records).await {
-            Ok(0) => {}
-            Ok(count) => {
-                let message = format!("garbage collected {count} artifacts");
-                run.event(Severity::Trace, "GarbageCollectionSucceeded", &message, &[]).await;
-            }
-            Err(error) => {
-                let message = format!("garbage collection of artifacts failed: {error}");
-                run.event(Severity::Error, "GarbageCollectionFailed", &message, &[]).await;
-            }
-        }
-        let integrity = match artifact.digest.parse::<Digest>() {
-            Ok(digest) => cx.artifacts.verify(&artifact.path, &digest).await,
-            Err(_) => Ok(Integrity::Missing),
-        };
-        let lost = match integrity {
-            Ok(Integrity::Good) => {
-                run.unset_condition(object, STORAGE_FAILED);
-                if let Some(artifact) = &mut object.status.get_or_insert_default().artifact {
-                    // The server may listen elsewhere than before.
-                    artifact.url = cx.artifacts.url(&artifact.path);
-                }
-                return Ok(());
-            }
-            Ok(Integrity::Missing) => "building artifact: disappeared from storage",
-            Ok(Integrity::Changed) => {
-                let message = format!("failed to verify integrity of artifact: {} is not as stored", artifact.path);
-                run.event(Severity::Error, "ArtifactVerificationFailed", &message, &[]).await;
-                "building artifact: integrity verification failed"
-            }
-            Err(error) => {
-                let failure = Failure::Retry(Cause::new("ReadOperationFailed", error.to_string()));
-                return Err(mark(object, run, STORAGE_FAILED, failure));
-            }
-        };
-        object.status.get_or_insert_default().artifact = None;
-        run.unset_condition(object, IN_STORAGE);
-        run.progress(lost);
-        Ok(())
-    }
-
     /// What is wanted and not built must not be passed over in silence: an unverified source is worse than none.
     fn refuse_what_is_not_built(&self, object: &mut GitRepository, run: &mut Run) -> Result<(), Failure> {
-        let provider = object.spec.provider.clone().unwrap_or_default();
-        if !matches!(provider.as_str(), "" | "generic") {
-            let message = format!("provider {provider:?} is not supported yet; use a secret with the generic provider");
-            let failure = Failure::Stalled(Cause::new("InvalidProviderConfiguration", message));
-            return Err(mark(object, run, FETCH_FAILED, failure));
-        }
-        if object.spec.verify.is_none() {
-            run.unset_condition(object, VERIFIED);
-            return Ok(());
-        }
-        let message = "signatures cannot be verified yet; remove spec.verify to use the source unverified";
-        run.set_condition(object, VERIFIED, "False", "VerificationError", message);
-        Err(Failure::Stalled(Cause::new("VerificationError", message)))
+        let provider = object.spec.provider.clone();
+        storage::refuse_provider(object, run, provider.as_deref())?;
+        let wanted = object.spec.verify.is_some();
+        storage::refuse_verification(object, run, wanted)
     }
 
     async fn remote(&self, cx: &Context, object: &mut GitRepository, run: &mut Run) -> Result<Remote, Failure> {
-        // Where tenants write URLs, this machine is no place to be sent to.
-        let local = cx.options.allow_local_sources || cx.cluster.place().is_embedded();
-        let egress = Egress { loopback: local };
+        let egress = storage::egress(cx);
         let timeout = match &object.spec.timeout {
             Some(text) => duration(text)?,
-            None => Duration::from_secs(60),
+            None => storage::TIMEOUT,
         };
-        match access::remote(cx, object, &run.id().namespace, egress, timeout, local).await {
+        match access::remote(cx, object, &run.id().namespace, egress, timeout, egress.loopback).await {
             Ok(remote) => Ok(remote),
             Err(failure) => Err(mark(object, run, FETCH_FAILED, failure)),
         }
@@ -213,20 +133,12 @@ impl GitRepositories {
             let rules = ignore::Rules::of(&tree, ignore.as_deref());
             archive::pack_with_directories(&rules.filter(&tree), rules.directories(&tree))
         });
-        let failed = |object: &mut GitRepository, error: &dyn std::fmt::Display| {
-            let message = format!("unable to archive artifact to storage: {error}");
-            let failure = Failure::Retry(Cause::new("ArchiveOperationFailed", message));
-            mark(object, run, STORAGE_FAILED, failure)
-        };
         let packed = match packed.await {
             Ok(packed) => packed,
-            Err(error) => return Err(failed(object, &error)),
+            Err(error) => return Err(storage::not_stored(object, run, &error)),
         };
-        let now = Stamp(jiff::Timestamp::now().as_second());
-        match cx.artifacts.store(&owner(run), file, revision, packed, now).await {
-            Ok(stored) => Ok(described(stored)),
-            Err(error) => Err(failed(object, &error)),
-        }
+        let new = New { file: file.into(), link: artifacts::LATEST, revision: revision.into(), bytes: packed };
+        storage::keep(cx, object, run, new).await
     }
 }
 
@@ -263,13 +175,6 @@ async fn settle(object: &mut GitRepository, run: &mut Run, artifact: &Artifact, 
     }
 }
 
-/// Marks a failure on the condition that it belongs to and hands it on.
-fn mark(object: &mut GitRepository, run: &Run, condition: &str, failure: Failure) -> Failure {
-    let cause = failure.cause();
-    run.set_condition(object, condition, "True", &cause.reason, &cause.message);
-    failure
-}
-
 fn fetch_failed(object: &mut GitRepository, run: &Run, error: &GitError) -> Failure {
     let message = format!("failed to checkout and determine revision: {error}");
     let failure = match error {
@@ -279,11 +184,6 @@ fn fetch_failed(object: &mut GitRepository, run: &Run, error: &GitError) -> Fail
         _ => Failure::Retry(Cause::new("GitOperationFailed", message)),
     };
     mark(object, run, FETCH_FAILED, failure)
-}
-
-fn failed_before(object: &GitRepository) -> bool {
-    let is_true = |kind: &str| status(object).conditions.iter().any(|c| c.kind == kind && c.status == "True");
-    FAILURES.iter().any(|kind| is_true(kind))
 }
 
 /// Whether everything that shapes an artifact besides the commit is as it was.
@@ -315,31 +215,11 @@ fn status(object: &GitRepository) -> &GitRepositoryStatus {
     object.status.as_ref().unwrap_or(&NONE)
 }
 
-fn owner(run: &Run) -> Owner {
-    Owner::new(&run.id().kind, &run.id().namespace, &run.id().name)
-}
-
-fn duration(text: &str) -> Result<Duration, Failure> {
-    parse_duration(text).map_err(|error| Failure::Stalled(Cause::new("Failed", error.to_string())))
-}
-
 /// The first fifty characters, cleaned: commit messages are foreign.
 fn short_subject(subject: &str) -> String {
     let cut: String = subject.chars().take(50).collect();
     let dots = if subject.chars().count() > 50 { "..." } else { "" };
     format!("{}{dots}", Text::new(cut))
-}
-
-fn described(stored: artifacts::Artifact) -> Artifact {
-    Artifact {
-        path: stored.path,
-        url: stored.url,
-        revision: stored.revision,
-        digest: stored.digest.to_string(),
-        last_update_time: stored.last_update.to_string(),
-        size: i64::try_from(stored.size_bytes).ok(),
-        metadata: stored.metadata,
-    }
 }
 
 #[cfg(test)]

@@ -19,19 +19,27 @@ use crate::kinds::{self, Kind};
 
 mod context;
 mod git_repository;
+mod helm_chart;
+mod helm_repository;
 mod kustomization;
 mod objects;
+mod oci_repository;
 mod options;
 mod queue;
 mod run;
 mod running;
+mod secrets;
 mod shell;
+mod storage;
 mod summary;
 mod wakes;
 
 pub use context::{Context, OpenError};
 pub use git_repository::GitRepositories;
+pub use helm_chart::HelmCharts;
+pub use helm_repository::HelmRepositories;
 pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer, preview_of_tree, render, variables, with_inline};
+pub use oci_repository::OciRepositories;
 pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};
@@ -43,7 +51,12 @@ pub fn start_all(cx: Context) -> Running {
 }
 
 fn crew() -> Crew {
-    Crew::default().with(GitRepositories).with(Kustomizer)
+    Crew::default()
+        .with(GitRepositories)
+        .with(OciRepositories)
+        .with(HelmRepositories)
+        .with(HelmCharts)
+        .with(Kustomizer)
 }
 
 /// What the next reconciliation of an object would do, whoever runs it; changes nothing.
@@ -82,6 +95,10 @@ pub trait Reconciled:
     /// The controller's name as Flux reports it, e.g. `kustomize-controller`.
     fn controller() -> &'static str;
     fn is_suspended(&self) -> bool;
+    /// Whether there is nothing to reconcile: no finalizer then, and no status.
+    fn is_static(&self) -> bool {
+        false
+    }
     /// `status.conditions`, with an empty status made where there was none.
     fn conditions(&mut self) -> &mut Vec<Condition>;
     /// `status.observedGeneration`.

@@ -1,8 +1,13 @@
 //! The reconciled kinds as the shell sees them: where each keeps the shared fields.
 
 use super::Reconciled;
+use super::storage::Source;
 use crate::base::Condition;
-use crate::kinds::{GitRepository, HelmRelease, Kind, Kustomization, git_repository, helm_release, kustomization};
+use crate::kinds::meta::Artifact;
+use crate::kinds::{
+    GitRepository, HelmChart, HelmRelease, HelmRepository, Kind, Kustomization, OCIRepository, git_repository,
+    helm_chart, helm_release, helm_repository, kustomization, oci_repository,
+};
 
 impl Reconciled for GitRepository {
     fn description() -> &'static Kind {
@@ -56,6 +61,88 @@ impl Reconciled for Kustomization {
     }
 }
 
+impl Reconciled for HelmRepository {
+    fn description() -> &'static Kind {
+        &helm_repository::KIND
+    }
+
+    fn controller() -> &'static str {
+        "source-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn is_static(&self) -> bool {
+        self.spec.is_registry()
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
+impl Reconciled for HelmChart {
+    fn description() -> &'static Kind {
+        &helm_chart::KIND
+    }
+
+    fn controller() -> &'static str {
+        "source-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
+impl Reconciled for OCIRepository {
+    fn description() -> &'static Kind {
+        &oci_repository::KIND
+    }
+
+    fn controller() -> &'static str {
+        "source-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
 impl Reconciled for HelmRelease {
     fn description() -> &'static Kind {
         &helm_release::KIND
@@ -79,5 +166,45 @@ impl Reconciled for HelmRelease {
 
     fn last_handled(&mut self) -> &mut Option<String> {
         &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
+impl Source for GitRepository {
+    fn artifact(&mut self) -> &mut Option<Artifact> {
+        &mut self.status.get_or_insert_default().artifact
+    }
+
+    fn url(&mut self) -> Option<&mut Option<String>> {
+        None
+    }
+}
+
+impl Source for HelmRepository {
+    fn artifact(&mut self) -> &mut Option<Artifact> {
+        &mut self.status.get_or_insert_default().artifact
+    }
+
+    fn url(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.status.get_or_insert_default().url)
+    }
+}
+
+impl Source for HelmChart {
+    fn artifact(&mut self) -> &mut Option<Artifact> {
+        &mut self.status.get_or_insert_default().artifact
+    }
+
+    fn url(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.status.get_or_insert_default().url)
+    }
+}
+
+impl Source for OCIRepository {
+    fn artifact(&mut self) -> &mut Option<Artifact> {
+        &mut self.status.get_or_insert_default().artifact
+    }
+
+    fn url(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.status.get_or_insert_default().url)
     }
 }

@@ -108,11 +108,32 @@ impl<R: Reconciler> Shell<R> {
         if object.is_suspended() {
             return Then::OnChange;
         }
+        if object.is_static() {
+            return self.retire(cx, object, run, has_finalizer).await;
+        }
         if !has_finalizer && let Err(error) = write_finalizers(desk, &document, true).await {
             tracing::warn!("the finalizer cannot be added: {error}");
             return if matches!(error, ClusterError::NotFound { .. }) { Then::Gone } else { Then::Retry };
         }
         self.reconcile(cx, object, run).await
+    }
+
+    /// Takes everything back from an object that has become static.
+    async fn retire(&self, cx: &Context, object: R::Object, run: Run, has_finalizer: bool) -> Then {
+        let desk = run.desk.clone();
+        if has_finalizer {
+            // Its end is that of a deletion, except that the object stays.
+            if self.finalize(cx, object, run).await != Then::Gone {
+                return Then::Retry;
+            }
+        }
+        match desk.write(json!({})).await {
+            Ok(()) | Err(ClusterError::NotFound { .. }) => Then::OnChange,
+            Err(error) => {
+                tracing::warn!("status cannot be written: {error}");
+                Then::Retry
+            }
+        }
     }
 
     async fn reconcile(&self, cx: &Context, mut object: R::Object, mut run: Run) -> Then {

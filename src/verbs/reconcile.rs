@@ -19,6 +19,10 @@ pub(super) async fn reconcile(
 ) -> Result<Outcome, Refusal> {
     offers(id, Verb::Reconcile)?;
     refuse_suspended(document, id)?;
+    if kinds::is_static(document) {
+        let message = Text::new("there is nothing to reconcile: a registry is asked when a chart of it is wanted");
+        return Ok(Outcome { message, id: id.clone() });
+    }
     let token = jiff::Timestamp::now().to_string();
     let patch = json!({"metadata": {"uid": document["metadata"]["uid"], "annotations": {REQUESTED_AT: token}}});
     super::patch(desk, id, &patch).await?;

@@ -4,7 +4,7 @@
 //! Start with [`Rules`]. Source: helm pkg/ignore (rules.go).
 
 /// The patterns of a file, in order.
-pub(super) struct Rules {
+pub struct Rules {
     patterns: Vec<Pattern>,
 }
 

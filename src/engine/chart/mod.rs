@@ -5,7 +5,7 @@
 //! Source: helm pkg/chart/v2, pkg/engine, pkg/release/v1/util.
 
 mod dependencies;
-mod ignore;
+pub mod ignore;
 mod load;
 mod manifests;
 mod metadata;

@@ -2,19 +2,16 @@
 //!
 //! Values never leave this file but inside `Secret`s. Start with [`remote`].
 //!
-//! Source: fluxcd/pkg git (auth options) and runtime/secrets (keys, old and new names).
+//! Source: fluxcd/pkg git (auth options).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-
+use super::super::secrets::{self, Data, failed, read, text};
 use super::super::{Cause, Context, Failure};
-use crate::base::{Id, Secret, Value};
+use crate::base::Secret;
 use crate::kinds::GitRepository;
 use crate::outside::egress::Egress;
 use crate::outside::git::{Auth, GitUrl, Remote, Scheme};
-use crate::outside::http::{ClientCertificate, Proxy};
 
 /// Gathers everything that is needed to speak to the remote.
 ///
@@ -38,50 +35,16 @@ pub(super) async fn remote(
         let unusable =
             |why: String| failed(format!("failed to configure authentication options: secret '{place}': {why}"));
         remote.auth = auth(remote.url.scheme, &data).map_err(unusable)?;
-        remote.ca = text(&data, &["ca.crt", "caFile"]).map_err(unusable)?.map(String::into_bytes);
-        remote.certificate = certificate(&data).map_err(unusable)?;
+        remote.ca = secrets::ca(&data).map_err(unusable)?;
+        remote.certificate = secrets::certificate(&data).map_err(unusable)?;
     }
     if let Some(reference) = &spec.proxy_secret_ref {
         let data = read(cx, namespace, &reference.name).await?;
         let place = format!("{namespace}/{}", reference.name);
         let unusable = |why: String| failed(format!("failed to configure proxy options: secret '{place}': {why}"));
-        remote.proxy = Some(proxy(&data).map_err(unusable)?);
+        remote.proxy = Some(secrets::proxy(&data).map_err(unusable)?);
     }
     Ok(remote)
-}
-
-type Data = BTreeMap<String, Vec<u8>>;
-
-async fn read(cx: &Context, namespace: &str, name: &str) -> Result<Data, Failure> {
-    let id = Id::new("", "Secret", namespace, name);
-    let place = format!("{namespace}/{name}");
-    let document = match cx.cluster.get(&id).await {
-        Ok(Some(document)) => document,
-        Ok(None) => return Err(failed(format!("failed to get secret '{place}': it does not exist"))),
-        Err(error) => return Err(failed(format!("failed to get secret '{place}': {error}"))),
-    };
-    let mut data = Data::new();
-    for (key, value) in document.get("data").and_then(Value::as_object).into_iter().flatten() {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
-        let decoded = decoded.map_err(|_| failed(format!("key {key:?} of secret '{place}' is not base64")))?;
-        data.insert(key.clone(), decoded);
-    }
-    Ok(data)
-}
-
-fn failed(message: String) -> Failure {
-    Failure::Retry(Cause::new("AuthenticationFailed", message))
-}
-
-/// The first of some keys that is there and not empty, as text.
-fn text(data: &Data, keys: &[&str]) -> Result<Option<String>, String> {
-    for key in keys {
-        if let Some(value) = data.get(*key).filter(|value| !value.is_empty()) {
-            let text = String::from_utf8(value.clone());
-            return text.map(Some).map_err(|_| format!("key {key:?} is not text"));
-        }
-    }
-    Ok(None)
 }
 
 fn auth(scheme: Scheme, data: &Data) -> Result<Auth, String> {
@@ -106,30 +69,6 @@ fn auth(scheme: Scheme, data: &Data) -> Result<Auth, String> {
         },
         Scheme::File => Ok(Auth::None),
     }
-}
-
-fn certificate(data: &Data) -> Result<Option<ClientCertificate>, String> {
-    match (text(data, &["tls.crt", "certFile"])?, text(data, &["tls.key", "keyFile"])?) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => {
-            Ok(Some(ClientCertificate { certificate: certificate.into_bytes(), key: Secret::new(key) }))
-        }
-        _ => Err("tls.crt and tls.key belong together, and one is missing".into()),
-    }
-}
-
-fn proxy(data: &Data) -> Result<Proxy, String> {
-    let address = text(data, &["address"])?.ok_or("the key address is missing")?;
-    let known = ["http://", "https://", "socks5://"].iter().any(|scheme| address.starts_with(scheme));
-    if !known || address.len() > 2048 {
-        return Err("the address is not an http, https or socks5 URL".into());
-    }
-    let user = match (text(data, &["username"])?, text(data, &["password"])?) {
-        (None, None) => None,
-        (Some(user), password) => Some((user, Secret::new(password.unwrap_or_default()))),
-        (None, Some(_)) => return Err("the key username is missing beside password".into()),
-    };
-    Ok(Proxy { address: address.trim_end().to_owned(), user })
 }
 
 #[cfg(test)]
@@ -162,20 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn new_names_win_over_old_ones_and_pairs_are_whole() {
-        let both = data(&[("tls.crt", "new"), ("certFile", "old"), ("keyFile", "k")]);
-        assert_eq!(certificate(&both).unwrap().unwrap().certificate, b"new");
-        assert!(certificate(&data(&[("tls.crt", "c")])).is_err());
-        assert!(certificate(&data(&[])).unwrap().is_none());
-    }
-
-    #[test]
-    fn proxies_are_checked_and_secrets_are_not_shown() {
-        assert!(proxy(&data(&[("address", "socks5://p:1"), ("username", "u")])).is_ok());
-        for bad in [&[("address", "ftp://p")][..], &[("username", "u")], &[("address", "http://p"), ("password", "x")]]
-        {
-            assert!(proxy(&data(bad)).is_err(), "{bad:?}");
-        }
+    fn secrets_are_not_shown() {
         let shown = format!("{:?}", auth(Scheme::Https, &data(&[("username", "u"), ("password", "canary")])));
         assert!(!shown.contains("canary"));
     }

@@ -3,8 +3,9 @@
 //! Own namespace only. The revision of the whole stays that of the main repository; what was included is told in
 //! `status.includedArtifacts`. Start with [`find`] and [`copy`].
 
+use super::super::storage::mark;
 use super::super::{Cause, Context, Failure, Run};
-use super::{INCLUDE_UNAVAILABLE, mark};
+use super::INCLUDE_UNAVAILABLE;
 use crate::base::{Digest, FileTree};
 use crate::engine::archive::{self, Unpack};
 use crate::kinds::GitRepository;
