@@ -51,12 +51,7 @@ pub fn start_all(cx: Context) -> Running {
 }
 
 fn crew() -> Crew {
-    Crew::default()
-        .with(GitRepositories)
-        .with(OciRepositories)
-        .with(HelmRepositories)
-        .with(HelmCharts)
-        .with(Kustomizer)
+    Crew::default().with(GitRepositories).with(OciRepositories).with(HelmRepositories).with(HelmCharts).with(Kustomizer)
 }
 
 /// What the next reconciliation of an object would do, whoever runs it; changes nothing.

@@ -83,10 +83,8 @@ async fn credentials_go_to_the_own_origin_only() {
 async fn own_certificates_are_trusted_and_shown() {
     let tls = tls("127.0.0.1", true);
     let web = Web::start_tls(|_| Told::new(200, "apiVersion: v1\n"), tls.acceptor).await;
-    let remote = |settings: Settings| HelmRepository {
-        client: Client::new(&settings).unwrap(),
-        ..repository(web.url(""))
-    };
+    let remote =
+        |settings: Settings| HelmRepository { client: Client::new(&settings).unwrap(), ..repository(web.url("")) };
     let error = remote(settings()).index().await.unwrap_err();
     assert!(matches!(error, IndexError::Http(HttpError::Tls { .. })), "{error}");
     let ca = Some(tls.ca.into_bytes());

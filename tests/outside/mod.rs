@@ -2,7 +2,10 @@
 
 mod artifacts;
 mod git;
+mod helm;
 mod hostile;
 mod ignore;
+mod oci;
 pub mod servers;
 mod ssh;
+pub mod web;

@@ -82,10 +82,9 @@ async fn credentials_never_go_to_another_house() {
     let named = digest.to_string();
     let web = Web::start(move |asked| match asked.path.split('/').nth(3) {
         _ if asked.authorization().is_none() => Told::new(401, "").with("www-authenticate", "Basic realm=\"x\""),
-        Some("manifests") => Told::new(
-            200,
-            format!(r#"{{"schemaVersion": 2, "layers": [{{"digest": "{named}", "size": 7}}]}}"#),
-        ),
+        Some("manifests") => {
+            Told::new(200, format!(r#"{{"schemaVersion": 2, "layers": [{{"digest": "{named}", "size": 7}}]}}"#))
+        }
         _ => Told::new(307, "").with("location", &target),
     })
     .await;
@@ -109,7 +108,8 @@ async fn all_pages_of_tags_are_read() {
 #[tokio::test]
 async fn lists_that_never_end_do() {
     let page = r#"{"tags": ["1.0.0", "../x", "a b", ""]}"#;
-    let turning = Web::start(|_| Told::new(200, r#"{"tags": []}"#).with("link", "</v2/app/tags/list>; rel=\"next\"")).await;
+    let turning =
+        Web::start(|_| Told::new(200, r#"{"tags": []}"#).with("link", "</v2/app/tags/list>; rel=\"next\"")).await;
     let error = registry(&turning, "app", Login::None).tags().await.unwrap_err();
     assert!(error.to_string().contains("leads back"), "{error}");
     let abroad = Web::start(|_| Told::new(200, "{}").with("link", "<http://evil.example/>; rel=\"next\"")).await;
@@ -133,12 +133,14 @@ async fn lists_that_never_end_do() {
 
 #[tokio::test]
 async fn lies_about_digests_and_sizes_are_found() {
-    let lie = |layers: String| move |asked: &super::web::Asked| {
-        let good = Digest::sha256(b"good");
-        match asked.path.contains("/blobs/") {
-            true => Told::new(200, "evil"),
-            false => Told::new(200, format!(r#"{{"schemaVersion": 2, "layers": [{layers}]}}"#))
-                .with("docker-content-digest", &good.to_string()),
+    let lie = |layers: String| {
+        move |asked: &super::web::Asked| {
+            let good = Digest::sha256(b"good");
+            match asked.path.contains("/blobs/") {
+                true => Told::new(200, "evil"),
+                false => Told::new(200, format!(r#"{{"schemaVersion": 2, "layers": [{layers}]}}"#))
+                    .with("docker-content-digest", &good.to_string()),
+            }
         }
     };
     let good = Digest::sha256(b"good");

@@ -305,9 +305,7 @@ impl Shelf {
         let last = query.split('&').find_map(|pair| pair.strip_prefix("last=")).unwrap_or_default();
         let rest: Vec<String> = all.into_iter().filter(|tag| tag.as_str() > last).collect();
         let page = self.page.unwrap_or(1000);
-        let told = |tags: &[String]| {
-            Told::new(200, serde_json::json!({"name": repository, "tags": tags}).to_string())
-        };
+        let told = |tags: &[String]| Told::new(200, serde_json::json!({"name": repository, "tags": tags}).to_string());
         match rest.len() > page {
             false => told(&rest),
             true => {
