@@ -210,9 +210,9 @@ pub fn chart(name: &str, version: &str, more: &[(&str, &str)]) -> Vec<u8> {
 /// A registry in memory: one login or none, a token service beside it.
 #[derive(Clone, Default)]
 pub struct Shelf {
-    blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    pub blobs: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// Repository and reference to digest.
-    manifests: Arc<Mutex<BTreeMap<(String, String), String>>>,
+    pub manifests: Arc<Mutex<BTreeMap<(String, String), String>>>,
     /// `user:password` that the token service wants.
     pub login: Option<String>,
     /// Tags per page.
