@@ -79,6 +79,9 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
     let reconciling = args.reconcile || door.is_some();
     if reconciling {
         session.reconcile().await?;
+    } else if let Err(error) = session.foresee().await {
+        // The console is worth having without previews.
+        tracing::warn!("no previews: {}", error.message);
     }
     let outcome = match options(&session, &args.look) {
         Ok(options) => show(&session, Options { reconciling, ..options }).await,

@@ -112,6 +112,7 @@ pub enum Scope {
     Activity,
     Help,
     Review,
+    Ask,
     Edit,
     Palette,
     Filter,
@@ -122,13 +123,14 @@ pub enum Scope {
 pub const EVERYWHERE: &str = "everywhere";
 
 impl Scope {
-    pub const ALL: [Scope; 10] = [
+    pub const ALL: [Scope; 11] = [
         Scope::Tree,
         Scope::List,
         Scope::Detail,
         Scope::Activity,
         Scope::Help,
         Scope::Review,
+        Scope::Ask,
         Scope::Edit,
         Scope::Palette,
         Scope::Filter,
@@ -144,6 +146,7 @@ impl Scope {
             Scope::Activity => "activity",
             Scope::Help => "help",
             Scope::Review => "review",
+            Scope::Ask => "ask",
             Scope::Edit => "edit",
             Scope::Palette => "palette",
             Scope::Filter => "filter",
@@ -172,7 +175,8 @@ pub struct ActionLine {
 const OBJECTS: &[&str] = &["tree", "list", "detail"];
 const ROWS: &[&str] = &["tree", "list"];
 const FIELDS: &[&str] = &["palette", "filter", "confirm"];
-const PAGES: &[&str] = &["detail", "activity", "help", "review"];
+const TAKEN: &[&str] = &["palette", "filter", "confirm", "ask"];
+const PAGES: &[&str] = &["detail", "activity", "help", "review", "ask"];
 
 const fn line(
     action: Action,
@@ -187,7 +191,7 @@ const fn line(
 /// Every action, in the order in which help shows them and the footer prefers them.
 pub static ACTIONS: &[ActionLine] = &[
     line(Action::Open, "open", "open", "open what is under the cursor", OBJECTS),
-    line(Action::Accept, "accept", "accept", "take what is typed or chosen", FIELDS),
+    line(Action::Accept, "accept", "accept", "take what is typed, chosen or shown", TAKEN),
     line(Action::Save, "save", "save", "review the change, then save it", &["edit", "review"]),
     line(Action::Demo, "demo", "new commit", "make a new commit in the demo repository", &[]),
     line(Action::Ask(Verb::Reconcile), "reconcile", "reconcile", "reconcile now, and say how it went", OBJECTS),
@@ -245,14 +249,14 @@ pub static ACTIONS: &[ActionLine] = &[
     line(Action::Reverse, "reverse", "", "sort the other way round", &["list"]),
     line(Action::NextMatch, "next-match", "next match", "go to the next place that matches", PAGES),
     line(Action::PreviousMatch, "previous-match", "", "go to the place before that matches", PAGES),
-    line(Action::Follow, "follow", "follow", "stay at the newest line", &["detail", "activity"]),
-    line(Action::Wrap, "wrap", "wrap", "wrap long lines, or do not", &["detail", "activity"]),
+    line(Action::Follow, "follow", "follow", "stay at the newest line", &["detail", "activity", "ask"]),
+    line(Action::Wrap, "wrap", "wrap", "wrap long lines, or do not", &["detail", "activity", "ask"]),
     line(
         Action::Copy,
         "copy",
         "copy",
         "copy the name, or the page, to the clipboard",
-        &["tree", "list", "detail", "activity"],
+        &["tree", "list", "detail", "activity", "ask"],
     ),
     line(Action::Undo, "undo", "undo", "take the last change back", &["edit"]),
     line(Action::Redo, "redo", "redo", "do it again after all", &["edit"]),

@@ -10,6 +10,7 @@ use super::actions::Tab;
 use super::look::Role;
 use crate::base::{Id, Stamp, State, Text, Value};
 use crate::config::Key;
+use crate::kinds::Verb;
 use crate::store::{Changes, Entry};
 use crate::verbs;
 
@@ -220,6 +221,8 @@ pub enum Open {
         from: Option<i64>,
         to: i64,
     },
+    /// What a verb would bring, before it is sent.
+    Before(Verb, Target),
     Confirm(Target),
     Palette,
     Help,

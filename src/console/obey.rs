@@ -8,7 +8,7 @@ use super::message::{Effect, Open, Reply, Say, Slot, Ticket, Tone};
 use super::widgets::field::Field;
 use super::{CONSOLE, Console, Layer, screens};
 use crate::base::Id;
-use crate::kinds::{self, Verb};
+use crate::kinds::{self, Verb, View};
 use crate::store::Feed;
 use crate::verbs::Ask;
 
@@ -244,6 +244,9 @@ impl Console {
         match verb {
             Verb::Delete => self.open(Open::Confirm(target), effects),
             Verb::Edit => self.open(Open::Edit(target), effects),
+            verb if verb.is_surprising() && self.cx.foresees && kinds::of_id(&id).views.contains(&View::Diff) => {
+                self.open(Open::Before(verb, target), effects);
+            }
             verb => self.ask(CONSOLE, Slot::Verb, Ask::VerbOn { verb, id, uid: target.uid }, effects),
         }
     }

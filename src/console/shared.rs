@@ -24,6 +24,8 @@ pub struct Shared {
     /// A demo repository can be committed to.
     pub demo: bool,
     pub read_only: bool,
+    /// What a reconciliation would change can be told here.
+    pub foresees: bool,
     pub look: Look,
     /// A person's own theme text, which lies over every theme.
     pub own_theme: Option<Source>,

@@ -54,6 +54,7 @@ pub fn console(desk: &Desk, options: &Options) -> Result<Console, ConfigError> {
         embedded: place.is_embedded(),
         reconciling: options.reconciling,
         demo: options.demo.is_some(),
+        foresees: desk.foresight.is_some(),
         read_only: options.settings.read_only,
         own_theme: options.theme.clone(),
         look: Look::load(&options.settings.theme, options.theme.clone(), depth)?,

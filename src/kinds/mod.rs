@@ -203,6 +203,11 @@ impl Verb {
     pub const ALL: &[Verb] =
         &[Verb::Reconcile, Verb::ReconcileWithSource, Verb::Suspend, Verb::Resume, Verb::Edit, Verb::Delete];
 
+    /// Brings what a person may not expect, so that it is shown first where that is possible.
+    pub fn is_surprising(self) -> bool {
+        matches!(self, Verb::Resume)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Verb::Reconcile => "reconcile",

@@ -98,6 +98,7 @@ impl Bench {
             embedded: false,
             reconciling: false,
             demo: false,
+            foresees: false,
             read_only: false,
             own_theme: None,
             look: Look::load("dark", None, Depth::True).expect("the theme loads"),

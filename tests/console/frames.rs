@@ -86,6 +86,7 @@ async fn what_would_change_is_seen_before_it_does() {
     snap("diff-nothing", &stage, "jjjjjD").await;
     stage.desk.foresight = Some(foresight(preview()));
     snap("diff-80x24", &stage, "jjjjjD").await;
+    snap("diff-before-resume", &stage, "jjju").await;
     snap("diff-search", &stage, "jjjjjD/tls<enter>").await;
     snap("diff-side-by-side", &stage.sized(160, 36), "jjjjjD").await;
 }

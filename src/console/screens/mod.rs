@@ -4,7 +4,6 @@
 
 mod activity;
 mod columns;
-mod compare;
 mod confirm;
 mod detail;
 mod edit;
@@ -12,6 +11,7 @@ mod help;
 mod list;
 mod pages;
 mod palette;
+mod patch;
 mod review;
 mod rows;
 mod tree;
@@ -159,7 +159,8 @@ pub fn open(open: Open, cx: &Shared, below: About) -> Box<dyn Screen> {
             Box::new(review::ReviewScreen::new(id, original, edited, review))
         }
         Open::Confirm(target) => Box::new(confirm::Confirm::new(target, cx)),
-        Open::Compare { id, from, to } => Box::new(compare::Compare::new(id, from, to)),
+        Open::Compare { id, from, to } => Box::new(patch::PatchScreen::compare(id, from, to)),
+        Open::Before(verb, target) => Box::new(patch::PatchScreen::before(verb, target)),
         Open::Palette => Box::new(palette::Palette::new(cx, below)),
         Open::Help => Box::new(help::Help::new(cx, below.scope)),
         Open::Activity => Box::new(activity::ActivityScreen::new(cx)),
