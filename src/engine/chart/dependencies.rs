@@ -4,15 +4,13 @@
 
 use std::str::FromStr;
 
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 
 use super::metadata::Dependency;
 use super::values::{coalesce, table, tables, value};
-use super::{Chart, ChartError};
+use super::{Chart, ChartError, Values};
 use crate::engine::semver_range::Range;
 use crate::engine::template::parse_version;
-
-type Values = JsonMap<String, Json>;
 
 /// Applies conditions, tags and aliases, then imports values.
 ///

@@ -55,6 +55,11 @@ impl Pattern {
     }
 }
 
+/// Whether a path matches a glob in which nothing but a slash matches a slash.
+pub(super) fn glob(glob: &str, path: &str) -> bool {
+    matches(&glob.chars().collect::<Vec<_>>(), &path.chars().collect::<Vec<_>>())
+}
+
 /// Go's `filepath.Match`, in time that grows with both lengths only.
 fn matches(glob: &[char], subject: &[char]) -> bool {
     let (mut at, mut place) = (0, 0);

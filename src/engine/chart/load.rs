@@ -3,20 +3,24 @@
 //! Must not resolve dependencies that are not there. Start with [`Chart::load`].
 //! Source: helm pkg/chart/v2/loader (load.go, directory.go).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
-use super::metadata::Metadata;
+use super::metadata::{Dependency, Metadata};
 use super::{Chart, ChartError, ChartFile, ignore};
 use crate::base::{FileTree, yaml};
 use crate::engine::archive::{self, Duplicates, Links, Unpack};
+use crate::engine::template::parse_version;
 
 /// Charts within charts beyond this are refused.
 const DEPTH: usize = 32;
 /// What Helm allows a chart and a file of it to unpack to.
 const CHART_BYTES: u64 = 100 << 20;
 const FILE_BYTES: u64 = 5 << 20;
+
+/// What some editors put before UTF-8.
+const MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -28,14 +32,23 @@ impl Chart {
         let rules = tree.get(".helmignore").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
         let rules = ignore::Rules::read(rules.as_deref().unwrap_or_default());
         let files = tree.iter().filter(|(path, _)| !rules.ignores(path));
-        from_files(files.map(|(path, file)| (path.to_owned(), file.bytes.to_vec())).collect(), 0)
+        root(files.map(|(path, file)| (path.to_owned(), file.bytes.to_vec())).collect())
     }
 
     /// Loads a packaged chart.
     ///
     /// Errors as [`Chart::load`], and when the archive is refused.
     pub fn load_archive(bytes: &[u8]) -> Result<Chart, ChartError> {
-        from_files(unpacked(bytes)?, 0)
+        root(unpacked(bytes)?)
+    }
+}
+
+/// A chart that stands alone; those within may be of any version.
+fn root(files: Files) -> Result<Chart, ChartError> {
+    let chart = from_files(files, 0)?;
+    match chart.metadata.api_version.as_str() {
+        "v1" | "v2" => Ok(chart),
+        other => Err(ChartError::Invalid(format!("charts of apiVersion {other} cannot be rendered, only v1 and v2"))),
     }
 }
 
@@ -105,7 +118,10 @@ fn from_files(files: Files, depth: usize) -> Result<Chart, ChartError> {
     let mut chart = Chart { metadata: metadata(&files)?, ..Chart::default() };
     let is_first_version = chart.metadata.api_version == "v1";
     let mut within: BTreeMap<String, Files> = BTreeMap::new();
-    for (path, bytes) in files {
+    for (path, mut bytes) in files {
+        if bytes.starts_with(MARK) {
+            bytes.drain(..MARK.len());
+        }
         match path.as_str() {
             "Chart.yaml" | "Chart.lock" => {}
             "values.yaml" => chart.values = read_values("values.yaml", &bytes)?,
@@ -159,14 +175,37 @@ fn metadata(files: &Files) -> Result<Metadata, ChartError> {
     if metadata.name.is_empty() {
         return invalid("name is required".into());
     }
-    if matches!(metadata.name.as_str(), "." | "..") || metadata.name.contains('/') {
+    if matches!(metadata.name.as_str(), "." | "..") {
+        return invalid(format!("name {:?} is not allowed", metadata.name));
+    }
+    if metadata.name.contains('/') {
         return invalid(format!("name {:?} is invalid", metadata.name));
     }
     if metadata.version.is_empty() {
         return invalid("version is required".into());
     }
+    if parse_version(&metadata.version).is_none() {
+        return invalid(format!("version {:?} is invalid", metadata.version));
+    }
     if !matches!(metadata.kind.as_str(), "" | "application" | "library") {
         return invalid("type must be application or library".into());
     }
+    check_dependencies(&metadata)?;
     Ok(metadata)
+}
+
+/// Names that values are looked up by must be plain, and each there once.
+fn check_dependencies(metadata: &Metadata) -> Result<(), ChartError> {
+    let invalid = |why: String| Err(ChartError::Invalid(format!("validation: {why}")));
+    let mut names = BTreeSet::new();
+    for Dependency { name, alias, .. } in &metadata.dependencies {
+        if !alias.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-') {
+            return invalid(format!("dependency {name:?} has disallowed characters in the alias"));
+        }
+        let name = if alias.is_empty() { name } else { alias };
+        if !names.insert(name) {
+            return invalid(format!("more than one dependency with name or alias {name:?}"));
+        }
+    }
+    Ok(())
 }

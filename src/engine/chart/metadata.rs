@@ -37,6 +37,23 @@ pub struct Dependency {
     pub import_values: Vec<Json>,
 }
 
+/// Text without line breaks and without what cannot be seen.
+fn plain(text: String) -> String {
+    if text.bytes().all(|c| (b' '..0x7f).contains(&c)) {
+        return text;
+    }
+    let shown = |c: char| match c {
+        c if c.is_whitespace() => Some(' '),
+        c if c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}') =>
+        {
+            None
+        }
+        c => Some(c),
+    };
+    text.chars().filter_map(shown).collect()
+}
+
 /// A scalar as the text Helm's decoder makes of it.
 fn scalar(value: Option<&Json>) -> String {
     match value {
@@ -53,14 +70,14 @@ fn scalar(value: Option<&Json>) -> String {
 fn texts(value: Option<&Json>) -> Vec<String> {
     value
         .and_then(Json::as_array)
-        .map(|items| items.iter().map(|item| scalar(Some(item))).collect())
+        .map(|items| items.iter().map(|item| plain(scalar(Some(item)))).collect())
         .unwrap_or_default()
 }
 
 fn maintainer(json: &Json) -> Json {
     let mut all = JsonMap::new();
     for name in ["name", "email", "url"] {
-        let text = scalar(json.get(name));
+        let text = plain(scalar(json.get(name)));
         if !text.is_empty() {
             all.insert(name.into(), text.into());
         }
@@ -70,7 +87,7 @@ fn maintainer(json: &Json) -> Json {
 
 impl Dependency {
     fn read(json: &Json) -> Self {
-        let field = |name: &str| scalar(json.get(name));
+        let field = |name: &str| plain(scalar(json.get(name)));
         Dependency {
             name: field("name"),
             version: field("version"),
@@ -124,7 +141,7 @@ impl Metadata {
         for (key, value) in fields {
             self.raw.insert(key.clone(), value.clone());
         }
-        let field = |name: &str| scalar(self.raw.get(name));
+        let field = |name: &str| plain(scalar(self.raw.get(name)));
         self.name = field("name");
         self.version = field("version");
         self.api_version = field("apiVersion");
@@ -152,7 +169,7 @@ impl Metadata {
                 all.insert(name.into(), value);
             }
         };
-        let text = |name: &str| Json::from(scalar(self.raw.get(name)));
+        let text = |name: &str| Json::from(plain(scalar(self.raw.get(name))));
         let list = |name: &str| Json::from(texts(self.raw.get(name)));
         let annotations = self.raw.get("annotations").and_then(Json::as_object);
         let maintainers = self.raw.get("maintainers").and_then(Json::as_array);
@@ -178,13 +195,14 @@ impl Metadata {
         Json::Object(all)
     }
 
-    pub(super) fn is_library(&self) -> bool {
+    /// Whether the chart only lends templates to others.
+    pub fn is_library(&self) -> bool {
         self.kind.eq_ignore_ascii_case("library")
     }
 
     /// `.Chart` as templates see it.
     pub(super) fn to_value(&self, is_root: bool) -> Value {
-        let text = |name: &str| Value::from(scalar(self.raw.get(name)));
+        let text = |name: &str| Value::from(plain(scalar(self.raw.get(name))));
         let list = |name: &str| Value::list(texts(self.raw.get(name)).into_iter().map(Value::from).collect());
         let annotations = match self.raw.get("annotations") {
             Some(Json::Object(fields)) => {
@@ -196,7 +214,7 @@ impl Metadata {
         };
         let maintainers = self.raw.get("maintainers").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let maintainer = |json: &Json| {
-            let field = |name: &str| Value::from(scalar(json.get(name)));
+            let field = |name: &str| Value::from(plain(scalar(json.get(name))));
             Value::map([("Name", field("name")), ("Email", field("email")), ("URL", field("url"))])
         };
         Value::map([

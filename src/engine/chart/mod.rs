@@ -1,32 +1,41 @@
 //! Helm charts as data: loading, dependencies, values, rendering, and the order of what comes out.
 //!
-//! Pure: files come in as trees, what templates ask of the world through `template::World`. A schema of the values is
-//! kept, not checked. Start with [`Chart::load`] and [`Chart::render`].
+//! Pure: files come in as trees, what templates ask of the world through `template::World`. Start with [`Chart::load`] and [`Chart::render`].
 //! Source: helm pkg/chart/v2, pkg/engine, pkg/release/v1/util.
 
+mod capabilities;
 mod dependencies;
 pub mod ignore;
 mod load;
 mod manifests;
 mod metadata;
+mod print;
 mod render;
+mod schema;
+mod set;
 mod values;
 
 use serde_json::{Map as JsonMap, Value as Json};
 
+pub use capabilities::Capabilities;
 pub use load::{merge, read_values};
 pub use manifests::{Hook, Manifest};
 pub use metadata::{Dependency, Metadata};
-pub use render::{Capabilities, Release, Rendered};
+pub use print::Shown;
+pub use render::{Release, Rendered};
+pub use set::{SetError, Texts, Writing, set_values};
 
 use super::template::{Lookup, TemplateError};
+
+/// Values of a chart. Numbers of files are floats here, as Go reads them; those of `--set` are whole.
+pub type Values = JsonMap<String, Json>;
 
 /// A chart with the charts within it.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
     pub metadata: Metadata,
     /// The defaults. Numbers are floats, as Go reads them.
-    pub values: JsonMap<String, Json>,
+    pub values: Values,
     pub templates: Vec<ChartFile>,
     /// Everything that is neither a template nor known by name.
     pub files: Vec<ChartFile>,
@@ -64,6 +73,9 @@ pub enum ChartError {
     Within { name: String, chart: String, cause: Box<ChartError> },
     #[error("YAML parse error on {path}: {why}")]
     Manifest { path: String, why: String },
+    /// The values are not what a schema allows; the text is Helm's.
+    #[error("{0}")]
+    Schema(String),
     #[error(transparent)]
     Template(#[from] TemplateError),
 }

@@ -5,22 +5,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 
 use super::manifests::{Hook, Manifest, sort};
-use super::{Chart, ChartError, dependencies, values};
+use super::{Capabilities, Chart, ChartError, Values, dependencies, schema, values};
 use crate::engine::template::{Fields, Items, List, Map, Object, Templates, Value, World, files};
-
-/// What the templates learn of the cluster.
-#[derive(Clone, Debug)]
-pub struct Capabilities {
-    /// E.g. `v1.33.4-gke.1245000`.
-    pub kube_version: String,
-    /// `group/version` and `group/version/Kind`.
-    pub api_versions: Vec<String>,
-    /// The Helm that weir stands for.
-    pub helm_version: String,
-}
 
 /// The release a chart is rendered for.
 #[derive(Clone, Debug)]
@@ -40,22 +29,47 @@ pub struct Rendered {
     pub manifests: Vec<Manifest>,
     pub notes: String,
     /// The values the chart was rendered with, defaults included.
-    pub values: JsonMap<String, Json>,
+    pub values: Values,
 }
 
 impl Chart {
     /// Renders the chart with values over its defaults.
     ///
-    /// Errors with the first template that fails, or with the object a `lookup` needs.
+    /// Errors with the values that a schema does not allow, with the first template that fails, or with the object a
+    /// `lookup` needs.
     pub fn render(
         &self,
-        given: &JsonMap<String, Json>,
+        given: &Values,
         release: &Release,
         capabilities: &Capabilities,
         world: &World<'_>,
     ) -> Result<Rendered, ChartError> {
+        self.render_as(given, release, capabilities, world, schema::check)
+    }
+
+    /// As [`Chart::render`], with the values as they are, whatever the schemas say.
+    pub fn render_unchecked(
+        &self,
+        given: &Values,
+        release: &Release,
+        capabilities: &Capabilities,
+        world: &World<'_>,
+    ) -> Result<Rendered, ChartError> {
+        self.render_as(given, release, capabilities, world, |_, _| Ok(()))
+    }
+
+    fn render_as(
+        &self,
+        given: &Values,
+        release: &Release,
+        capabilities: &Capabilities,
+        world: &World<'_>,
+        check: impl FnOnce(&Chart, &Values) -> Result<(), ChartError>,
+    ) -> Result<Rendered, ChartError> {
         let mut chart = self.clone();
         dependencies::resolve(&mut chart, given)?;
+        let values = values::coalesce(&chart, given.clone(), false)?;
+        check(&chart, &values)?;
         let wanted = &chart.metadata.kube_version;
         let plain = plain_version(&capabilities.kube_version);
         if !wanted.is_empty() && !dependencies::is_compatible(wanted, &plain) {
@@ -63,7 +77,6 @@ impl Chart {
             let why = format!("chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {is}");
             return Err(ChartError::Invalid(why));
         }
-        let values = values::coalesce(&chart, given.clone(), false)?;
         let mut plan = Plan {
             templates: Vec::new(),
             release: release_value(release),
@@ -79,23 +92,6 @@ impl Chart {
         let mut crds = Vec::new();
         collect_crds(&chart, "", &mut crds);
         Ok(Rendered { crds, hooks, manifests, notes: notes.unwrap_or_default(), values })
-    }
-}
-
-impl Rendered {
-    /// What `helm template` prints.
-    pub fn text(&self, with_crds: bool) -> String {
-        let mut out = String::new();
-        let crds = self.crds.iter().filter(|_| with_crds).map(|(path, text)| (path, text));
-        let manifests = self.manifests.iter().map(|manifest| (&manifest.path, &manifest.text));
-        for (path, text) in crds.chain(manifests) {
-            out.push_str(&format!("---\n# Source: {path}\n{text}\n"));
-        }
-        let mut out = format!("{}\n", out.trim());
-        for hook in &self.hooks {
-            out.push_str(&format!("---\n# Source: {}\n{}\n", hook.manifest.path, hook.manifest.text));
-        }
-        out
     }
 }
 

@@ -3,11 +3,9 @@
 //! `Json` objects stand for Go's maps here. Start with [`coalesce`].
 //! Source: helm pkg/chart/common/util (coalesce.go).
 
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 
-use super::{Chart, ChartError};
-
-type Values = JsonMap<String, Json>;
+use super::{Chart, ChartError, Values};
 
 /// The key whose values every chart sees.
 const GLOBAL: &str = "global";

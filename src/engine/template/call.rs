@@ -23,7 +23,11 @@ pub(super) enum Type {
     Float,
     Uint32,
     Map,
+    /// Go's `[]interface {}`.
+    List,
     Time,
+    /// Sprig's certificate with its key.
+    Certificate,
 }
 
 impl Type {
@@ -37,13 +41,15 @@ impl Type {
             Type::Float => "float64",
             Type::Uint32 => "uint32",
             Type::Map => "map[string]interface {}",
+            Type::List => "[]interface {}",
             Type::Time => "time.Time",
+            Type::Certificate => "sprig.certificate",
         }
     }
 
     /// Whether nil may stand for a value of the type.
     pub fn takes_nil(self) -> bool {
-        matches!(self, Type::Any | Type::Reflect | Type::Map)
+        matches!(self, Type::Any | Type::Reflect | Type::Map | Type::List)
     }
 
     /// Whether a value may be assigned to the type.
@@ -56,6 +62,8 @@ impl Type {
             | (Type::Bool, Value::Bool(_))
             | (Type::Float, Value::Float(_))
             | (Type::Time, Value::Time(_)) => true,
+            (Type::List, Value::List(list)) => list.kind() == super::value::Items::Any,
+            (Type::Certificate, Value::Object(object)) => object.type_name == "sprig.certificate",
             (Type::Map, Value::Map(map)) => matches!(map.kind(), Fields::Any | Fields::Values),
             _ => false,
         }
@@ -104,7 +112,7 @@ pub(super) type Functions = Rc<HashMap<&'static str, &'static Function>>;
 
 /// All functions by name; of two with one name, the later table counts.
 pub(super) fn all() -> Functions {
-    let tables: [&'static [Function]; 12] = [
+    let tables: [&'static [Function]; 13] = [
         super::builtin::FUNCTIONS,
         super::strings::FUNCTIONS,
         super::cases::FUNCTIONS,
@@ -115,6 +123,7 @@ pub(super) fn all() -> Functions {
         super::regexes::FUNCTIONS,
         super::dates::FUNCTIONS,
         super::crypto::FUNCTIONS,
+        super::certificates::FUNCTIONS,
         super::addresses::FUNCTIONS,
         super::helm::FUNCTIONS,
     ];

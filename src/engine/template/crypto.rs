@@ -1,8 +1,10 @@
-//! Sprig's digests and random texts, and the plain refusal of what is not there yet.
+//! Sprig's digests, random texts, password hashes and ciphers. Keys and certificates are in `certificates`.
 //!
 //! Randomness comes from the caller. Start with [`FUNCTIONS`]. Source: Masterminds/sprig (crypto.go), goutils.
 
+use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use sha1::Digest as _;
 use sha2::Digest as _;
 
@@ -30,7 +32,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         machine.charge(count.saturating_mul(2))?;
         let mut random = vec![0; count];
         machine.world.fill_random(&mut random)?;
-        Ok(base64::engine::general_purpose::STANDARD.encode(random).into())
+        Ok(STANDARD.encode(random).into())
     }),
     Function::new("uuidv4", &[], |machine, _| {
         let mut random = [0; 16];
@@ -49,37 +51,153 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Ok(format!("{user}:{}", bcrypt(machine, bytes(args, 1))?).into())
     }),
-    Function::new("genPrivateKey", &[Type::Text], |machine, _| missing(machine, "genPrivateKey")),
-    Function::new("derivePassword", &[Type::Uint32, Type::Text, Type::Text, Type::Text, Type::Text], |machine, _| {
-        missing(machine, "derivePassword")
-    }),
-    Function::new("buildCustomCert", &[Type::Text, Type::Text], |machine, _| missing(machine, "buildCustomCert")),
-    Function::new("genCA", &[Type::Text, Type::Int], |machine, _| missing(machine, "genCA")),
-    Function::new("genCAWithKey", &[Type::Text, Type::Int, Type::Text], |machine, _| missing(machine, "genCAWithKey")),
-    Function::new("genSelfSignedCert", &[Type::Text, Type::Any, Type::Any, Type::Int], |machine, _| {
-        missing(machine, "genSelfSignedCert")
-    }),
-    Function::new(
-        "genSelfSignedCertWithKey",
-        &[Type::Text, Type::Any, Type::Any, Type::Int, Type::Text],
-        |machine, _| missing(machine, "genSelfSignedCertWithKey"),
-    ),
-    Function::new("genSignedCert", &[Type::Text, Type::Any, Type::Any, Type::Int, Type::Any], |machine, _| {
-        missing(machine, "genSignedCert")
-    }),
-    Function::new(
-        "genSignedCertWithKey",
-        &[Type::Text, Type::Any, Type::Any, Type::Int, Type::Any, Type::Text],
-        |machine, _| missing(machine, "genSignedCertWithKey"),
-    ),
-    Function::new("encryptAES", &[Type::Text, Type::Text], |machine, _| missing(machine, "encryptAES")),
-    Function::new("decryptAES", &[Type::Text, Type::Text], |machine, _| missing(machine, "decryptAES")),
+    Function::new("derivePassword", &[Type::Uint32, Type::Text, Type::Text, Type::Text, Type::Text], derive_password),
+    Function::new("encryptAES", &[Type::Text, Type::Text], encrypt),
+    Function::new("decryptAES", &[Type::Text, Type::Text], decrypt),
 ];
 
-fn missing(machine: &mut Machine<'_>, name: &str) -> Answer<Value> {
-    machine.charge_crypto()?;
-    Err(Failure::plain(format!("weir does not have the template function {name} yet; give the value in the values")))
+/// AES-256 under a password that is cut or filled up with zeros.
+fn cipher(password: &[u8]) -> aes::Aes256 {
+    let mut key = [0; 32];
+    let taken = password.len().min(32);
+    key[..taken].copy_from_slice(&password[..taken]);
+    aes::Aes256::new(&key.into())
 }
+
+fn encrypt(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
+    let mut plain = bytes(args, 1).to_vec();
+    if plain.is_empty() {
+        return Ok("".into());
+    }
+    machine.charge(plain.len() * 2)?;
+    let padding = BLOCK - plain.len() % BLOCK;
+    plain.resize(plain.len() + padding, u8::try_from(padding).unwrap_or_default());
+    let mut last = [0; BLOCK];
+    machine.world.fill_random(&mut last)?;
+    let cipher = cipher(bytes(args, 0));
+    let mut out = last.to_vec();
+    for block in plain.chunks(BLOCK) {
+        last.iter_mut().zip(block).for_each(|(last, byte)| *last ^= byte);
+        let mut next = last.into();
+        cipher.encrypt_block(&mut next);
+        last = next.into();
+        out.extend(last);
+    }
+    Ok(STANDARD.encode(out).into())
+}
+
+fn decrypt(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
+    let text = bytes(args, 1);
+    if text.is_empty() {
+        return Ok("".into());
+    }
+    machine.charge(text.len())?;
+    let crypt = STANDARD.decode(text).map_err(|error| Failure::plain(format!("the text is no base64: {error}")))?;
+    if crypt.len() < 2 * BLOCK || crypt.len() % BLOCK != 0 {
+        return Err(Failure::plain("the text is not what encryptAES makes: its length is wrong"));
+    }
+    let cipher = cipher(bytes(args, 0));
+    let mut out = Vec::with_capacity(crypt.len());
+    for at in (BLOCK..crypt.len()).step_by(BLOCK) {
+        let mut block = [0; BLOCK];
+        block.copy_from_slice(&crypt[at..at + BLOCK]);
+        let mut block = block.into();
+        cipher.decrypt_block(&mut block);
+        out.extend(block.iter().zip(&crypt[at - BLOCK..at]).map(|(byte, last)| byte ^ last));
+    }
+    let padding = usize::from(out.last().copied().unwrap_or_default());
+    if padding > out.len() {
+        return Err(Failure::plain("the password is not the one the text was encrypted with"));
+    }
+    out.truncate(out.len() - padding);
+    Ok(Value::string(out))
+}
+
+/// The forms of a password, one letter for each kind of character.
+fn forms(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "maximum" => &["anoxxxxxxxxxxxxxxxxx", "axxxxxxxxxxxxxxxxxno"],
+        "long" => &[
+            "CvcvnoCvcvCvcv",
+            "CvcvCvcvnoCvcv",
+            "CvcvCvcvCvcvno",
+            "CvccnoCvcvCvcv",
+            "CvccCvcvnoCvcv",
+            "CvccCvcvCvcvno",
+            "CvcvnoCvccCvcv",
+            "CvcvCvccnoCvcv",
+            "CvcvCvccCvcvno",
+            "CvcvnoCvcvCvcc",
+            "CvcvCvcvnoCvcc",
+            "CvcvCvcvCvccno",
+            "CvccnoCvccCvcv",
+            "CvccCvccnoCvcv",
+            "CvccCvccCvcvno",
+            "CvcvnoCvccCvcc",
+            "CvcvCvccnoCvcc",
+            "CvcvCvccCvccno",
+            "CvccnoCvcvCvcc",
+            "CvccCvcvnoCvcc",
+            "CvccCvcvCvccno",
+        ],
+        "medium" => &["CvcnoCvc", "CvcCvcno"],
+        "short" => &["Cvcn"],
+        "basic" => &["aaanaaan", "aannaaan", "aaannaaa"],
+        "pin" => &["nnnn"],
+        _ => &[],
+    }
+}
+
+fn characters(letter: u8) -> &'static [u8] {
+    match letter {
+        b'V' => b"AEIOU",
+        b'C' => b"BCDFGHJKLMNPQRSTVWXYZ",
+        b'v' => b"aeiou",
+        b'c' => b"bcdfghjklmnpqrstvwxyz",
+        b'a' => b"AEIOUaeiouBCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz",
+        b'n' => b"0123456789",
+        b'o' => b"@&%?,=[]_:-+*$#!'^~;()/.",
+        _ => b"AEIOUaeiouBCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz0123456789!@#$%^&*()",
+    }
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key);
+    let inner = sha2::Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    sha2::Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+}
+
+/// The Master Password algorithm.
+fn derive_password(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
+    machine.charge_crypto()?;
+    let kind = super::call::text(args, 1);
+    let forms = forms(&kind);
+    if forms.is_empty() {
+        return Ok(format!("cannot find password template {kind}").into());
+    }
+    let counter = match args[0] {
+        Value::Uint64(counter) => u32::try_from(counter).unwrap_or_default(),
+        _ => 0,
+    };
+    let sized = |text: &[u8]| [SCOPE, &u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes(), text].concat();
+    let mut key = [0; 64];
+    let scrypt =
+        scrypt::Params::new(15, 8, 2).map_err(|e| Failure::plain(format!("failed to derive password: {e}")))?;
+    scrypt::scrypt(bytes(args, 2), &sized(bytes(args, 3)), &scrypt, &mut key)
+        .map_err(|e| Failure::plain(format!("failed to derive password: {e}")))?;
+    let seed = hmac(&key, &[sized(bytes(args, 4)), counter.to_be_bytes().to_vec()].concat());
+    let form = forms[usize::from(seed[0]) % forms.len()];
+    let made = form.bytes().zip(&seed[1..]).map(|(letter, byte)| {
+        let characters = characters(letter);
+        characters[usize::from(*byte) % characters.len()]
+    });
+    Ok(Value::string(made.collect()))
+}
+
+/// What the derivation of passwords mixes into everything.
+const SCOPE: &[u8] = b"com.lyndir.masterpassword";
+const BLOCK: usize = 16;
 
 /// The cost that Sprig always takes.
 const COST: u32 = 10;

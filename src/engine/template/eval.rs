@@ -321,7 +321,7 @@ impl Machine<'_> {
             (Type::Int, _) => "integer",
             (Type::Float, _) => "float",
             (Type::Uint32, _) => "unsigned integer",
-            (Type::Map | Type::Time, _) => {
+            (Type::Map | Type::List | Type::Time | Type::Certificate, _) => {
                 return Err(self.fail(format!("can't handle {word} for arg of type {}", kind.name())));
             }
         };

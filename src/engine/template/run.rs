@@ -124,10 +124,14 @@ impl<'w> Machine<'w> {
         if self.steps > self.limits.steps {
             return Err(Failure::limit(format!("the chart needs more than {} steps", self.limits.steps)));
         }
-        if self.steps.is_multiple_of(4096) && self.world.stop.is_some_and(|stop| stop()) {
-            return Err(Failure::limit("the time for rendering is over"));
+        if self.steps.is_multiple_of(4096) { self.check_time() } else { Ok(()) }
+    }
+
+    fn check_time(&self) -> Answer<()> {
+        match self.world.stop.is_some_and(|stop| stop()) {
+            true => Err(Failure::limit("the time for rendering is over")),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Pays for work or memory in proportion to a size.
@@ -142,6 +146,7 @@ impl<'w> Machine<'w> {
     /// Pays for an expensive cryptographic operation.
     pub fn charge_crypto(&mut self) -> Answer<()> {
         self.crypto_calls += 1;
+        self.check_time()?;
         if self.crypto_calls > self.limits.crypto_calls {
             let most = self.limits.crypto_calls;
             return Err(Failure::limit(format!("the chart makes more than {most} keys, certificates or hashes")));

@@ -1,5 +1,7 @@
 //! Whole charts against what Helm made of them: dependencies, values, hooks, order, files, errors.
 
+mod differential;
+
 use std::fs;
 use std::path::Path;
 

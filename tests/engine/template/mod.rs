@@ -83,7 +83,17 @@ fn data(values: &str) -> Value {
 }
 
 fn render(template: &str, values: &str, limits: Limits) -> Result<String, TemplateError> {
-    let random = |bytes: &mut [u8]| bytes.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index * 37) as u8);
+    let state = std::cell::Cell::new(0x9e37_79b9_7f4a_7c15_u64);
+    let random = |bytes: &mut [u8]| {
+        for byte in bytes {
+            let mut next = state.get();
+            next ^= next << 13;
+            next ^= next >> 7;
+            next ^= next << 17;
+            state.set(next);
+            *byte = (next >> 32) as u8;
+        }
+    };
     let world = World { random: Some(&random), limits, ..World::default() };
     let mut templates = Templates::new();
     templates.add(FILE, template)?;
@@ -149,7 +159,11 @@ fn templates_render_and_fail_as_in_helm() {
 
 /// Renders on a stack of its own size, as a worker of the program would.
 fn bounded(template: &'static str) -> String {
-    let limits = Limits { steps: 1_000_000, bytes: 64 << 20, output: 4 << 20, ..Limits::default() };
+    let limits = Limits { steps: 1_000_000, bytes: 64 << 20, output: 4 << 20, crypto_calls: 3, ..Limits::default() };
+    within(template, limits)
+}
+
+fn within(template: &'static str, limits: Limits) -> String {
     let run = move || match render(template, "a: 1", limits) {
         Ok(output) => output.chars().take(40).collect(),
         Err(error) => error.to_string().chars().take(400).collect(),
@@ -189,11 +203,79 @@ fn hostile_templates_end_in_an_error() {
         ),
         ("{{ regexMatch \"(a{1,900}){1,900}\" \"aaaa\" }}", "false"),
         ("{{ randBytes 1000000000 }}", "bytes of text"),
-        ("{{ genCA \"x\" 1 }}", "does not have the template function genCA"),
+        ("{{ range until 100 }}{{ $_ := genPrivateKey \"ecdsa\" }}{{ end }}", "keys, certificates or hashes"),
+        ("{{ range until 100 }}{{ $_ := bcrypt \"x\" }}{{ end }}", "keys, certificates or hashes"),
+        ("{{ genPrivateKey \"rsa16384\" }}", "Unknown type rsa16384"),
+        ("{{ getHostByName \"example.com\" }}|", "|"),
     ];
     for (template, wanted) in table {
         let got = bounded(template);
         assert!(got.contains(wanted), "{template}\n  wanted {wanted}\n  got    {got}");
+    }
+}
+
+#[test]
+fn expressions_that_cost_much_end_within_their_budget() {
+    let expressions = [
+        "indent 1000000000 \"x\"",
+        "untilStep 0 1000000000 1",
+        "untilStep 0 10 0",
+        "seq 0 -1 -1000000000",
+        "randAlphaNum 1000000000",
+        "randAscii 100000000",
+        "wrap 1 (repeat 1000000 \"x \")",
+        "wrapWith 1 (repeat 100000 \"ab\") (repeat 1000 \"x \")",
+        "printf \"%*d\" 1000000000 1",
+        "printf \"%.1000000000f\" 1.0",
+        "printf \"%1000000000s\" \"x\"",
+        "printf \"%x\" (repeat 30000000 \"x\")",
+        "printf (repeat 5000000 \"%v\")",
+        "repeat 30000000 \"x\" | b64enc | b32enc | b64enc",
+        "until 3000000 | toYaml",
+        "until 3000000 | toJson",
+        "until 3000000 | toPrettyJson",
+        "chunk 1 (until 1000000)",
+        "join (repeat 10000 \"x\") (until 100000)",
+        "regexFindAll \".*?\" (repeat 1000000 \"a\") -1",
+        "regexReplaceAll \"a\" (repeat 100000 \"a\") (repeat 100000 \"b\")",
+        "regexSplit \"\" (repeat 1000000 \"a\") -1",
+        "regexMatch \"(((a{1,100}){1,100}){1,100}){1,100}\" \"aaaa\"",
+        "shuffle (repeat 10000000 \"ab\")",
+        "tpl (repeat 100000 \"{{ 1 }}\") .",
+        "tpl (printf \"%s%s\" (repeat 100000 \"{{ if true }}\") (repeat 100000 \"{{ end }}\")) .",
+        "fromYaml \"a: &a [x, x]\\nb: &b [*a, *a]\\nc: &c [*b, *b]\\nd: &d [*c, *c]\"",
+        "fromJson (repeat 1000000 \"[\")",
+        "fromYaml (repeat 100000 \"{a: \")",
+        "fromToml (repeat 100000 \"[[a]]\\n\")",
+        "replace \"\" (repeat 10000 \"x\") (repeat 100000 \"a\")",
+        "splitList \"\" (repeat 10000000 \"a\")",
+        "splitn \"\" 1000000 (repeat 1000000 \"a\")",
+        "round 1.5 1000000000",
+        "date \"2006\" 9223372036854775807",
+        "dateModify \"999999999h\" (toDate \"2006\" \"2006\")",
+        "durationRound 9223372036854775807",
+        "semver (repeat 1000000 \"1\")",
+        "urlParse (repeat 1000000 \"a:\")",
+        "semverCompare (repeat 100000 \">1.0 || \") \"1.0\"",
+        "initials (repeat 10000000 \"x \")",
+        "title (repeat 10000000 \"x \")",
+        "uniq (until 100000)",
+        "without (until 100000) 1 2 3",
+        "sortAlpha (until 1000000)",
+        "biggest 1 2 | max 9223372036854775807 | add1",
+        "div 1 0",
+        "mod 9 0",
+        "index (until 10) 1000000000000",
+        "slice (until 10) 5 1",
+        "substr -5 1000000000 \"abc\"",
+        "trunc -9223372036854775808 \"abc\"",
+        "encryptAES \"k\" (repeat 10000000 \"x\")",
+        "cat (until 1000000)",
+    ];
+    for expression in expressions {
+        let template = format!("{{{{ {expression} }}}}").leak();
+        let limits = Limits { steps: 100_000, bytes: 2 << 20, output: 1 << 20, ..Limits::default() };
+        assert!(within(template, limits).len() <= 4000, "{expression}");
     }
 }
 
