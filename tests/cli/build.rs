@@ -143,3 +143,100 @@ fn a_resource_may_be_a_file_on_a_server() {
     let endless = build("endless.yaml").bad();
     assert!(endless.contains("more than 10485760 bytes"), "{endless}");
 }
+
+fn chart() -> Machine {
+    let machine = Machine::new();
+    machine.file("shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n");
+    machine.file("shop/values.yaml", "replicas: 1\nname: default\nnote: ''\n");
+    machine.file(
+        "shop/templates/app.yaml",
+        "kind: Deployment\nmetadata:\n  name: {{ .Values.name }}\n  namespace: {{ .Release.Namespace }}\n\
+         spec: {replicas: {{ .Values.replicas }}, note: {{ .Values.note | quote }}}\n",
+    );
+    machine.file("shop/templates/service.yaml", "kind: Service\nmetadata: {name: {{ .Release.Name }}}\n");
+    machine.file(
+        "shop/templates/tests/probe.yaml",
+        "kind: Pod\nmetadata:\n  name: probe\n  annotations: {helm.sh/hook: test}\n",
+    );
+    machine.file("shop/crds/crd.yaml", "kind: CustomResourceDefinition\nmetadata: {name: things}\n");
+    machine.file(
+        "shop/values.schema.json",
+        r#"{"properties": {"replicas": {"type": "integer", "maximum": 9}, "name": {"type": "string"}}}"#,
+    );
+    machine
+}
+
+#[test]
+fn a_chart_is_printed_as_helm_prints_it() {
+    let machine = chart();
+    let whole = "---\n# Source: shop/templates/service.yaml\nkind: Service\nmetadata: {name: release-name}\n\
+                 ---\n# Source: shop/templates/app.yaml\nkind: Deployment\nmetadata:\n  name: default\n  namespace: default\n\
+                 spec: {replicas: 1, note: \"\"}\n\
+                 ---\n# Source: shop/templates/tests/probe.yaml\nkind: Pod\nmetadata:\n  name: probe\n  \
+                 annotations: {helm.sh/hook: test}\n\n";
+    assert_eq!(machine.run("build chart shop").good(), whole);
+    let only =
+        machine.run("build chart shop --name till -n web --include-crds --skip-tests -s templates/ser*.yaml").good();
+    assert_eq!(only, "---\n# Source: shop/templates/service.yaml\nkind: Service\nmetadata: {name: till}\n\n");
+    let crds = machine.run("build chart shop --include-crds --no-hooks").good();
+    assert!(crds.starts_with("---\n# Source: shop/crds/crd.yaml\n") && !crds.contains("probe"), "{crds}");
+    let tree =
+        [("shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n"), ("shop/templates/a.yaml", "kind: A\n")];
+    let tree: weir::base::FileTree = tree.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect();
+    std::fs::write(machine.path("shop.tgz"), weir::engine::archive::pack(&tree)).unwrap();
+    assert_eq!(machine.run("build chart shop.tgz").good(), "---\n# Source: shop/templates/a.yaml\nkind: A\n");
+}
+
+#[test]
+fn values_of_files_and_flags_are_laid_over_each_other_in_helms_order() {
+    let machine = chart();
+    machine.file("one.yaml", "replicas: 2\nname: one\n");
+    machine.file("note.txt", "from a file");
+    let line = "build chart shop --show-only templates/app.yaml -f one.yaml --set-string name=7 --set replicas=3 \
+                --set-json replicas=4 --set-file note=note.txt";
+    let built = machine.run(line).good();
+    assert!(built.contains("name: 7\n") && built.contains("{replicas: 3, note: \"from a file\"}"), "{built}");
+    let literal = machine.weir(&["build", "chart", "shop", "--set-literal", "note=a,b={c}"]).good();
+    assert!(literal.contains("note: \"a,b={c}\""), "{literal}");
+    let piped = machine.with_stdin("build chart shop -f -", "name: piped\n").good();
+    assert!(piped.contains("name: piped\n"), "{piped}");
+}
+
+#[test]
+fn a_chart_that_cannot_be_built_says_what_to_do() {
+    let machine = chart();
+    machine.file(
+        "needs/Chart.yaml",
+        "apiVersion: v2\nname: needs\nversion: 1.0.0\ndependencies: [{name: db, version: 1.x}]\n",
+    );
+    machine.file("lib/Chart.yaml", "apiVersion: v2\nname: lib\nversion: 1.0.0\ntype: library\n");
+    machine.file("three/Chart.yaml", "apiVersion: v3\nname: three\nversion: 1.0.0\n");
+    std::os::unix::fs::symlink("/etc/hostname", machine.path("shop/leak.txt")).unwrap();
+    machine.file("bare/Chart.yaml", "apiVersion: v2\nname: bare\nversion: 1.0.0\n");
+    machine.file("bare/templates/a.yaml", "kind: {{ .Values.a.b }}\n");
+    let table = [
+        ("build chart shop", "outside the chart"),
+        ("build chart needs", "missing in charts/: db"),
+        ("build chart lib", "it is a library"),
+        ("build chart three", "apiVersion v3 cannot be rendered"),
+        ("build chart nowhere", "no such directory or packaged chart"),
+        ("build chart oci://example.com/shop", "not fetched"),
+        ("build chart bare --name Shop", "no name of a release"),
+        ("build chart bare --kube-version new", "no version of Kubernetes"),
+        ("build chart bare --set a", "key \"a\" has no value"),
+        ("build chart bare -f https://example.com/v.yaml", "not fetched"),
+        ("build chart bare -s templates/b.yaml", "nil pointer evaluating interface {}.b"),
+    ];
+    for (line, wanted) in table {
+        let stderr = machine.run(line).bad();
+        assert!(stderr.contains(wanted), "{line}: {stderr}");
+    }
+    std::fs::remove_file(machine.path("shop/leak.txt")).unwrap();
+    let refused = machine.run("build chart shop --set replicas=12,name=1").bad();
+    for line in ["at '/replicas': maximum: got 12, want 9", "at '/name': got number, want string", "--skip-schema-"] {
+        assert!(refused.contains(line), "{refused}");
+    }
+    machine.run("build chart shop --set replicas=12 --skip-schema-validation").good();
+    let missing = machine.run("build chart shop -s templates/none.yaml").bad();
+    assert!(missing.contains("could not find template templates/none.yaml in chart"), "{missing}");
+}

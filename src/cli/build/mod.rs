@@ -12,6 +12,7 @@ use crate::base::FileTree;
 use crate::outside::bases::{Bases, Policy};
 use crate::outside::egress::Egress;
 
+mod chart;
 mod kustomization;
 mod kustomize;
 
@@ -23,6 +24,8 @@ pub struct Args {
 
 #[derive(Subcommand, Debug)]
 enum What {
+    /// Print what `helm template` makes of a chart
+    Chart(Box<chart::Args>),
     /// Print what kustomize makes of a directory
     Kustomize(kustomize::Args),
     /// Print what a Kustomization makes of a local directory
@@ -32,6 +35,7 @@ enum What {
 
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     match args.what {
+        What::Chart(args) => chart::run(cx, *args).await,
         What::Kustomize(args) => kustomize::run(cx, args).await,
         What::Kustomization(args) => kustomization::run(cx, args).await,
     }
