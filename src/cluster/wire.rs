@@ -275,7 +275,7 @@ fn retry_after(status: &Value, headers: &HeaderMap) -> Option<Duration> {
 
 /// The client could not get any answer.
 fn no_answer(error: kube::Error) -> ClusterError {
-    let message = chain(&error);
+    let message = without_layers(&chain(&error));
     match error {
         kube::Error::Auth(_) => ClusterError::Unauthorized { message },
         kube::Error::Service(inner) => match inner.downcast::<ClusterError>() {
@@ -300,6 +300,17 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     parts.join(": ")
 }
 
+/// The same without the names of the layers it came through, which tell people nothing.
+fn without_layers(chain: &str) -> String {
+    const LAYERS: [&str; 4] =
+        ["ServiceError: ", "client error (Connect): ", "client error (SendRequest): ", "tcp connect error: "];
+    let mut rest = chain;
+    while let Some(inner) = LAYERS.iter().find_map(|layer| rest.strip_prefix(layer)) {
+        rest = inner;
+    }
+    rest.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +324,15 @@ mod tests {
             plural: "configmaps".into(),
             namespaced: true,
         }
+    }
+
+    #[test]
+    fn why_nobody_answers_is_said_without_layers() {
+        let long = "ServiceError: client error (Connect): tcp connect error: Connection refused (os error 111)";
+        assert_eq!(without_layers(long), "Connection refused (os error 111)");
+        let tls = "ServiceError: client error (Connect): invalid peer certificate: UnknownIssuer";
+        assert_eq!(without_layers(tls), "invalid peer certificate: UnknownIssuer");
+        assert_eq!(without_layers("dns error: no such name"), "dns error: no such name");
     }
 
     #[test]
