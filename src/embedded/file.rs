@@ -49,6 +49,8 @@ pub struct File {
     /// What keys held before a commit whose fate is not known.
     undo: Vec<(Vec<u8>, Option<Arc<Stored>>)>,
     revision: u64,
+    /// The trouble that was logged, until writing works again.
+    told: Option<String>,
     /// Why nothing is written any more.
     broken: Option<String>,
     lock: Lock,
@@ -75,8 +77,9 @@ impl File {
         let disk = Arc::new(Disk::default());
         let database = open_database(&path, &disk)?;
         let (content, revision) = read(&database, &path)?;
-        let (undo, broken) = (Vec::new(), None);
-        Ok((File { path, database: Some(database), disk, undo, revision, broken, lock }, content, revision))
+        let database = Some(database);
+        let file = File { path, database, disk, undo: Vec::new(), revision, told: None, broken: None, lock };
+        Ok((file, content, revision))
     }
 
     /// Writes changes and syncs them.
@@ -95,6 +98,9 @@ impl File {
         let database = self.database.as_ref().expect("opened just above");
         match write(database, &self.undo, changes) {
             Ok(()) => {
+                if self.told.take().is_some() {
+                    tracing::info!("the store is written again: {}", self.path.display());
+                }
                 self.undo.clear();
                 self.revision = changes.last().map_or(self.revision, |change| change.revision);
                 Ok(())
@@ -127,7 +133,11 @@ impl File {
             }
             other => format!("the store is read-only: writing {path} failed ({other})"),
         };
-        tracing::error!("{why}");
+        // Every refused write would say it again; one line until it recovers is enough.
+        if self.told.as_deref() != Some(why.as_str()) {
+            tracing::error!("{why}");
+            self.told = Some(why.clone());
+        }
         why
     }
 
@@ -428,7 +438,9 @@ mod tests {
             if again.is_ok() {
                 expected.push("lost too");
             }
+            assert_eq!(file.told.is_some(), again.is_err(), "trouble is remembered, so that it is logged once");
             file.commit(&[change(4, "c")]).unwrap_or_else(|why| panic!("after {before} writes: {why}"));
+            assert_eq!(file.told, None);
             drop(file);
             let (_, content, revision) = File::open(dir.path()).unwrap();
             assert_eq!((names(&content), revision), (expected, 4), "after {before} writes");
