@@ -33,7 +33,8 @@ use super::service::Api;
 use super::status::Failure;
 use crate::base::{Secret, yaml};
 
-const CONNECTIONS: usize = 256;
+/// How many clients may be connected; over HTTP/1.1 every watch is a connection of its own.
+const CONNECTIONS: usize = 4096;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(10);
 const HEADER_BYTES: usize = 256 << 10;
@@ -103,6 +104,7 @@ pub async fn serve(api: Api, listen: SocketAddr, access: Access) -> Result<Serve
     if !listen.ip().is_loopback() {
         return Err(ServeError::NotLoopback(listen));
     }
+    allow_files();
     let failed = |source| ServeError::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -118,6 +120,18 @@ pub async fn serve(api: Api, listen: SocketAddr, access: Access) -> Result<Serve
     let stop = CancellationToken::new();
     let task = tokio::spawn(accept(listener, door, stop.clone()));
     Ok(Served { address, kubeconfig, task, _stop: stop.drop_guard() })
+}
+
+/// A thousand watches are a thousand files, and many systems begin with less: asks for what is allowed anyway.
+fn allow_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(2 * CONNECTIONS as u64);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        // Without it fewer clients are served at a time, and the others wait.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
 fn kubeconfig(address: SocketAddr, tls: Option<(&str, &Secret)>) -> String {
