@@ -17,9 +17,12 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 const WATCHERS: usize = 1_000;
 const EVENTS: usize = 20;
+/// How many watches are opened at a time: each is a connection with a handshake, and both ends share two cores.
+const OPENING: usize = 16;
 const OBJECTS: usize = 10_000;
 
 /// An API under measurement.
@@ -140,14 +143,16 @@ async fn read(client: &kube::Client, path: &str, readers: usize, time: Duration)
 
 /// Events per second until every watcher has seen every write.
 async fn fan_out(client: &kube::Client, namespace: &str) -> f64 {
-    let ready = Arc::new(tokio::sync::Semaphore::new(0));
+    let (ready, opening) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(OPENING)));
     let path = format!("{}?watch=true&labelSelector=app%3Dbench&resourceVersion=0", maps(namespace));
     let watchers: Vec<_> = (0..WATCHERS)
         .map(|_| {
-            let (client, ready, path) = (client.clone(), ready.clone(), path.clone());
+            let (client, ready, opening, path) = (client.clone(), ready.clone(), opening.clone(), path.clone());
             tokio::spawn(async move {
+                let turn = opening.acquire().await.unwrap();
                 let request = Request::get(&path).body(Body::empty()).unwrap();
                 let mut body = client.send(request).await.unwrap().into_body();
+                drop(turn);
                 ready.add_permits(1);
                 let mut seen = 0;
                 while seen < EVENTS {
