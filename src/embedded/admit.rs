@@ -113,7 +113,7 @@ pub fn admit_new(
     if resource.status {
         remove(body, "status");
     }
-    kinds::at_create(txn, resource, body, &call.now)?;
+    kinds::at_create(txn, call, body)?;
     let mut causes = metadata::check(resource, body);
     causes.extend(fit(resource, body, None, warnings));
     causes.extend(kinds::check(resource, body, None));
@@ -157,8 +157,9 @@ pub fn admit_change(
     let mut causes = metadata::check(resource, new);
     causes.extend(new_finalizers(old, new));
     causes.extend(fit(resource, new, Some(old), warnings));
-    if call.subresource.is_empty() || call.subresource == "scale" {
-        causes.extend(kinds::check(resource, new, Some(old)));
+    match call.subresource {
+        "" | "scale" => causes.extend(kinds::check(resource, new, Some(old))),
+        part => causes.extend(kinds::check_part(resource, part, new, old)),
     }
     refuse(resource, new, causes)?;
     if !applied {
@@ -180,6 +181,21 @@ fn keep_other_half(call: &Call, old: &Value, new: &mut Value) {
             *new = old.clone();
             set_or_remove(new, "status", status);
             set_or_remove(&mut new["metadata"], "managedFields", owners);
+        }
+        "approval" => {
+            keep(old, new, "spec");
+            let certificate = old["status"].get("certificate").cloned();
+            if new["status"].is_object() {
+                set_or_remove(&mut new["status"], "certificate", certificate);
+            } else {
+                keep(old, new, "status");
+            }
+        }
+        "ephemeralcontainers" => {
+            let containers = new["spec"].get("ephemeralContainers").cloned();
+            keep(old, new, "spec");
+            keep(old, new, "status");
+            set_or_remove(&mut new["spec"], "ephemeralContainers", containers);
         }
         "finalize" => {
             let finalizers = new["spec"].get("finalizers").cloned();

@@ -16,6 +16,9 @@ use super::schema::{self, Schema};
 /// Where definitions are stored.
 pub const DEFINITIONS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
+/// Where requests for certificates are stored.
+pub const CERTIFICATES: &str = "certificates.k8s.io/certificatesigningrequests";
+
 /// The field paths of a scale subresource, without a leading dot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scale {
@@ -69,6 +72,8 @@ pub struct Resource {
     /// DELETE answers the object, not a `Status`.
     pub answers_object: bool,
     pub deletes_collections: bool,
+    /// Answered from the state of the server: nothing of it is stored.
+    pub read_only: bool,
     /// Fields that a selector may name beyond name and namespace.
     pub fields: Vec<String>,
     pub schema: Schema,
@@ -94,11 +99,11 @@ impl Resource {
         if self.scale.is_some() {
             all.push("scale");
         }
-        if self.storage.as_ref() == "/namespaces" {
-            all.push("finalize");
-        }
-        if self.storage.as_ref() == "/pods" {
-            all.push("eviction");
+        match self.storage.as_ref() {
+            "/namespaces" => all.push("finalize"),
+            "/pods" => all.extend(["ephemeralcontainers", "eviction"]),
+            CERTIFICATES => all.push("approval"),
+            _ => {}
         }
         all
     }
@@ -246,6 +251,7 @@ fn from_row(row: &Row) -> Option<Resource> {
         scale,
         answers_object: row.is('o'),
         deletes_collections: !row.is('d'),
+        read_only: row.is('r'),
         fields: row.fields.iter().map(|f| f.to_string()).collect(),
         schema: schema::builtin(row.group, row.version, row.kind)?,
         storage: storage.into(),
@@ -319,6 +325,7 @@ fn from_version(definition: &Value, version: &Value) -> Resource {
         scale,
         answers_object: false,
         deletes_collections: true,
+        read_only: false,
         fields: fields.collect(),
         schema,
         storage,

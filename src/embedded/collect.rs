@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Core;
+use super::api_services;
 use super::catalog::{Catalog, DEFINITIONS, Resource};
 use super::definitions::CLEANUP;
 use super::delete::{self, DeleteOptions, Propagation};
@@ -65,6 +66,7 @@ pub async fn run(core: Arc<Core>) {
     let mut changes = core.store.changes();
     let mut index = Index::default();
     let (mut cursor, mut swept) = (None, Instant::now());
+    let mut served = core.store.read().catalog.digest.clone();
     loop {
         changes.borrow_and_update();
         let mut work = Work::new();
@@ -73,6 +75,13 @@ pub async fn run(core: Arc<Core>) {
         for key in work {
             // A refused write (a full disk, say) is tried again; everything else waits for the next change.
             retry |= settle(&core, &index, &key).await.is_err();
+        }
+        let digest = core.store.read().catalog.digest.clone();
+        if digest != served {
+            match api_services::register(&core).await {
+                Ok(()) => served = digest,
+                Err(_) => retry = true,
+            }
         }
         if swept.elapsed() >= SWEEP {
             swept = Instant::now();

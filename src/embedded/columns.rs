@@ -5,8 +5,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cells;
 use super::table::age;
+use super::{api_services, cells, components};
 
 /// One column.
 pub struct Column {
@@ -18,7 +18,8 @@ pub struct Column {
     pub cell: fn(&Value, Timestamp) -> Value,
 }
 
-const fn text(name: &'static str, cell: fn(&Value, Timestamp) -> Value) -> Column {
+/// A column of texts.
+pub const fn text(name: &'static str, cell: fn(&Value, Timestamp) -> Value) -> Column {
     Column { name, kind: "string", format: "", priority: 0, cell }
 }
 
@@ -30,8 +31,10 @@ const fn wide(column: Column) -> Column {
     Column { priority: 1, ..column }
 }
 
-const NAME: Column = Column { format: "name", ..text("Name", |o, _| o["metadata"]["name"].clone()) };
-const AGE: Column = text("Age", |o, now| age(&o["metadata"]["creationTimestamp"], now).into());
+/// What it is called.
+pub const NAME: Column = Column { format: "name", ..text("Name", |o, _| o["metadata"]["name"].clone()) };
+/// How long it has been there.
+pub const AGE: Column = text("Age", |o, now| age(&o["metadata"]["creationTimestamp"], now).into());
 const CREATED: Column =
     Column { format: "date", ..text("Created At", |o, _| o["metadata"]["creationTimestamp"].clone()) };
 const CONTAINERS: Column = wide(text("Containers", |o, _| cells::containers(&o["spec"]["template"]["spec"], "name")));
@@ -365,6 +368,8 @@ const TABLES: &[Table] = &[
     ("coordination.k8s.io", "Lease", &[NAME, text("Holder", |o, _| o["spec"]["holderIdentity"].clone()), AGE]),
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration", WEBHOOKS),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", WEBHOOKS),
+    ("", "ComponentStatus", components::COLUMNS),
+    ("apiregistration.k8s.io", "APIService", api_services::COLUMNS),
     (
         "certificates.k8s.io",
         "CertificateSigningRequest",

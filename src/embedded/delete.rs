@@ -34,6 +34,18 @@ impl DeleteOptions {
     /// Errors with 400 or 422 when an option has a value it cannot have.
     pub fn of(request: &Request) -> Result<DeleteOptions, Failure> {
         let body = if request.body.is_empty() { Value::Null } else { request.body_value()? };
+        DeleteOptions::of_body(&body, request)
+    }
+
+    /// Reads what an eviction says about the deletion it asks for, and the query.
+    ///
+    /// Errors as [`DeleteOptions::of`].
+    pub fn of_eviction(request: &Request) -> Result<DeleteOptions, Failure> {
+        let body = if request.body.is_empty() { Value::Null } else { request.body_value()? };
+        DeleteOptions::of_body(&body["deleteOptions"], request)
+    }
+
+    fn of_body(body: &Value, request: &Request) -> Result<DeleteOptions, Failure> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(String::from);
         let policy = text(&body["propagationPolicy"]).or_else(|| text(&request.text("propagationPolicy").into()));
         let orphan = body["orphanDependents"] == true || request.flag("orphanDependents");

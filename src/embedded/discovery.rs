@@ -16,6 +16,9 @@ use super::status::Failure;
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 fn verbs(resource: &Resource) -> Vec<&'static str> {
+    if resource.read_only {
+        return vec!["get", "list"];
+    }
     VERBS.into_iter().filter(|verb| *verb != "deletecollection" || resource.deletes_collections).collect()
 }
 

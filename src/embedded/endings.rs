@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Core;
+use super::api_services;
 use super::catalog::{Catalog, Resource};
 use super::definitions::CLEANUP;
 use super::delete::{self, DeleteOptions};
 use super::kinds::set_condition;
 use super::object::{Key, Stored};
-use super::request::{Options, Validation};
+use super::request::{Options, User, Validation};
 use super::status::Failure;
 use super::store::Txn;
 use super::write::{self, Call};
@@ -25,7 +26,7 @@ const FIRST: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-le
 /// How long an event is kept after it was last seen, as in the real server.
 const EVENT_SECONDS: i64 = 3600;
 
-/// Makes the namespaces, the service and the role that always exist.
+/// Makes what always exists: namespaces, the service and the role, and one `APIService` for each group version.
 ///
 /// Errors when they are missing and cannot be written.
 pub async fn first_namespaces(core: &Arc<Core>) -> Result<(), Failure> {
@@ -42,7 +43,8 @@ pub async fn first_namespaces(core: &Arc<Core>) -> Result<(), Failure> {
         json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, {"nonResourceURLs": ["*"], "verbs": ["*"]}]);
     let role = json!({"kind": "ClusterRole", "apiVersion": "rbac.authorization.k8s.io/v1", "rules": rules,
         "metadata": {"name": "cluster-admin", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}}});
-    create(core, ("rbac.authorization.k8s.io", "clusterroles"), "", role).await
+    create(core, ("rbac.authorization.k8s.io", "clusterroles"), "", role).await?;
+    api_services::register(core).await
 }
 
 /// Creates an object of a group's first version, unless it is there.
@@ -66,6 +68,7 @@ pub fn call(core: &Core, resource: &Arc<Resource>, namespace: &str, name: &str) 
         owner: "weir".into(),
         validation: Validation::Ignore,
         twice: Vec::new(),
+        user: User::default(),
     };
     let (namespace, name) = (namespace.into(), name.into());
     Call { resource: resource.clone(), namespace, name, subresource: "", options, now: core.stamp() }

@@ -7,20 +7,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::catalog::{DEFINITIONS, Resource};
-use super::definitions;
+use super::catalog::{CERTIFICATES, DEFINITIONS, Resource};
 use super::schema::{self, Cause};
 use super::select::Labels;
 use super::status::{Failure, cause, forbidden_value, invalid_value, required_value};
 use super::store::Txn;
+use super::write::Call;
+use super::{api_services, certificates, definitions};
 
 const IMMUTABLE: &str = "field is immutable";
 
 /// Sets what the server sets on a new object.
 ///
 /// Errors with 422 for a definition that cannot be served.
-pub fn at_create(txn: &Txn<'_>, resource: &Resource, object: &mut Value, now: &str) -> Result<(), Failure> {
-    match resource.storage.as_ref() {
+pub fn at_create(txn: &Txn<'_>, call: &Call, object: &mut Value) -> Result<(), Failure> {
+    match call.resource.storage.as_ref() {
         "/namespaces" => {
             let name = object["metadata"]["name"].clone();
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
@@ -35,7 +36,20 @@ pub fn at_create(txn: &Txn<'_>, resource: &Resource, object: &mut Value, now: &s
         }
         "/pods" => object["status"] = json!({"phase": "Pending"}),
         "/persistentvolumeclaims" | "/persistentvolumes" => object["status"] = json!({"phase": "Pending"}),
-        DEFINITIONS => return definitions::at_create(txn.catalog(), object, now),
+        CERTIFICATES => {
+            let user = &call.options.user;
+            object["spec"]["username"] = user.name.as_str().into();
+            object["spec"]["groups"] = user.groups.clone().into();
+            ["uid", "extra"].iter().for_each(|field| super::admit::remove(&mut object["spec"], field));
+            if !user.uid.is_empty() {
+                object["spec"]["uid"] = user.uid.as_str().into();
+            }
+            if !user.extra.is_empty() {
+                object["spec"]["extra"] = json!(user.extra);
+            }
+        }
+        api_services::API_SERVICES => api_services::at_create(object, &call.now),
+        DEFINITIONS => return definitions::at_create(txn.catalog(), object, &call.now),
         _ => {}
     }
     Ok(())
@@ -57,6 +71,8 @@ pub fn at_update(resource: &Resource, subresource: &str, old: &Value, new: &mut 
             }
             new["metadata"]["labels"]["kubernetes.io/metadata.name"] = old["metadata"]["name"].clone();
         }
+        CERTIFICATES if subresource.is_empty() => new["spec"] = old["spec"].clone(),
+        CERTIFICATES => certificates::stamp(old, new, now),
         DEFINITIONS if subresource.is_empty() => definitions::at_update(old, new, now),
         _ => {}
     }
@@ -115,11 +131,50 @@ pub fn check(resource: &Resource, new: &Value, old: Option<&Value>) -> Vec<Cause
         "node.k8s.io/runtimeclasses" => fixed(new, old, &["handler"], &mut causes),
         "/pods" => check_pod(new, old, &mut causes),
         "/services" => check_service(new, &mut causes),
+        CERTIFICATES if old.is_none() => causes.extend(certificates::check_new(new)),
+        api_services::API_SERVICES => causes.extend(api_services::check(new)),
         DEFINITIONS => {
             causes.extend(schema::check_crd(new));
             causes.extend(definitions::check_change(new, old));
         }
         _ => {}
+    }
+    causes
+}
+
+/// Everything wrong with a change of one part of an object, which its schema cannot see.
+pub fn check_part(resource: &Resource, part: &str, new: &Value, old: &Value) -> Vec<Cause> {
+    match (resource.storage.as_ref(), part) {
+        (CERTIFICATES, _) => certificates::check_part(part, new, old),
+        ("/pods", "ephemeralcontainers") => check_ephemeral(new, old),
+        _ => Vec::new(),
+    }
+}
+
+/// Containers for looking into a pod are added, and stay as they are.
+fn check_ephemeral(new: &Value, old: &Value) -> Vec<Cause> {
+    const PATH: &str = "spec.ephemeralContainers";
+    let list = |pod: &Value, name: &str| pod["spec"][name].as_array().cloned().unwrap_or_default();
+    let (now, mut causes) = (list(new, "ephemeralContainers"), Vec::new());
+    for before in list(old, "ephemeralContainers") {
+        let verdict = match now.iter().find(|container| container["name"] == before["name"]) {
+            None => "removed",
+            Some(container) if *container != before => "changed",
+            Some(_) => continue,
+        };
+        causes.push(forbidden_value(
+            PATH,
+            &format!("existing ephemeral containers {} may not be {verdict}\n", before["name"]),
+        ));
+    }
+    let mut names: Vec<Value> = Vec::new();
+    names.extend(["containers", "initContainers"].iter().flat_map(|l| list(new, l)).map(|c| c["name"].clone()));
+    for (at, container) in now.iter().enumerate() {
+        if names.contains(&container["name"]) {
+            let why = format!("Duplicate value: {}", container["name"]);
+            causes.push(cause("FieldValueDuplicate", format!("{PATH}[{at}].name"), why));
+        }
+        names.push(container["name"].clone());
     }
     causes
 }
@@ -267,18 +322,16 @@ fn check_pod(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         if new["spec"]["containers"].as_array().is_none_or(Vec::is_empty) {
             causes.push(required_value("spec.containers", ""));
         }
+        if new["spec"]["ephemeralContainers"].as_array().is_some_and(|list| !list.is_empty()) {
+            causes.push(forbidden_value("spec.ephemeralContainers", "cannot be set on create"));
+        }
         return;
     };
     let rest = |object: &Value| {
         let mut spec = object["spec"].clone();
-        for field in [
-            "activeDeadlineSeconds",
-            "tolerations",
-            "terminationGracePeriodSeconds",
-            "nodeName",
-            "schedulingGates",
-            "ephemeralContainers",
-        ] {
+        for field in
+            ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName", "schedulingGates"]
+        {
             super::admit::remove(&mut spec, field);
         }
         for list in ["containers", "initContainers"] {

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::api_services::API_SERVICES;
 use super::catalog::Resource;
 use super::schema::Cause;
 use super::status::{Failure, cause, invalid_value, required_value};
@@ -133,7 +134,7 @@ fn check_key(field: &str, key: &str, causes: &mut Vec<Cause>) {
 
 fn bad_name(resource: &Resource, name: &str) -> Option<&'static str> {
     match resource.storage.as_ref() {
-        storage if storage.starts_with("rbac.authorization.k8s.io/") => {
+        storage if storage.starts_with("rbac.authorization.k8s.io/") || storage == API_SERVICES => {
             let bad = matches!(name, "." | "..") || name.contains(['/', '%']);
             bad.then_some("may not contain '/' or '%', nor be '.' or '..'")
         }

@@ -11,10 +11,13 @@
 
 mod admit;
 mod answer;
+mod api_services;
 mod catalog;
 mod cells;
+mod certificates;
 mod collect;
 mod columns;
+mod components;
 mod convert;
 mod definitions;
 mod delete;

@@ -13,7 +13,7 @@ pub struct Row {
     /// Which of the traits below it has, as letters.
     ///
     /// `n` namespaced, `g` counts generations, `s` status subresource, `c` scale subresource, `o` DELETE answers the
-    /// object, `a` member of the category `all`, `d` has no deletecollection.
+    /// object, `a` member of the category `all`, `d` has no deletecollection, `r` is only read and never stored.
     pub traits: &'static str,
     /// Field paths beyond name and namespace that a field selector may name.
     pub fields: &'static [&'static str],
@@ -81,6 +81,7 @@ const POD_FIELDS: &[&str] = &[
 
 /// Every built-in kind that is served and stored.
 pub const ROWS: &[Row] = &[
+    row("", "v1", "ComponentStatus", "componentstatuses", &["cs"], "r"),
     row("", "v1", "ConfigMap", "configmaps", &["cm"], "n"),
     row("", "v1", "Endpoints", "endpoints", &["ep"], "n"),
     with(row("", "v1", "Event", "events", &["ev"], "n"), EVENT_FIELDS),
@@ -122,6 +123,7 @@ pub const ROWS: &[Row] = &[
         "g",
     ),
     row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], "gs"),
+    row("apiregistration.k8s.io", "v1", "APIService", "apiservices", &[], "s"),
     row("apps", "v1", "ControllerRevision", "controllerrevisions", &[], "n"),
     row("apps", "v1", "DaemonSet", "daemonsets", &["ds"], "ngsa"),
     row("apps", "v1", "Deployment", "deployments", &["deploy"], "ngsca"),
@@ -169,6 +171,7 @@ pub const REVIEWS: &[(&str, &str, &str, &str, bool)] = &[
 /// The order in which groups are offered to clients: what a short name resolves to first.
 pub const GROUP_ORDER: &[&str] = &[
     "",
+    "apiregistration.k8s.io",
     "apps",
     "events.k8s.io",
     "authentication.k8s.io",
@@ -199,7 +202,7 @@ mod tests {
         for row in ROWS {
             assert!(seen.insert((row.group, row.version, row.plural)), "{} twice", row.plural);
             assert!(GROUP_ORDER.contains(&row.group), "{}", row.group);
-            assert!(row.traits.chars().all(|c| "ngscoad".contains(c)), "{}", row.plural);
+            assert!(row.traits.chars().all(|c| "ngscoadr".contains(c)), "{}", row.plural);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Refuses what cannot be read; decides nothing else. Start with [`Request`] and [`Options`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -47,6 +47,23 @@ pub struct Options {
     pub validation: Validation,
     /// Keys that the body has twice; empty when nobody asks.
     pub twice: Vec<String>,
+    pub user: User,
+}
+
+/// Who asks: whoever is impersonated, else the one person who is here.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: String,
+    pub uid: String,
+    pub groups: Vec<String>,
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        let groups = vec!["system:masters".into(), "system:authenticated".into()];
+        User { name: "weir".into(), uid: String::new(), groups, extra: BTreeMap::new() }
+    }
 }
 
 impl Request {
@@ -119,6 +136,33 @@ impl Request {
         }
     }
 
+    /// Who asks.
+    pub fn user(&self) -> User {
+        let name = self.header("impersonate-user");
+        if name.is_empty() {
+            return User::default();
+        }
+        let groups = self.headers.get_all("impersonate-group").iter().filter_map(|group| group.to_str().ok());
+        let mut groups: Vec<String> = groups.map(String::from).collect();
+        if let (true, Some(account)) = (groups.is_empty(), name.strip_prefix("system:serviceaccount:")) {
+            let namespace = account.split(':').next().unwrap_or_default();
+            groups.extend(["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")]);
+        }
+        // Source: apiserver endpoints/filters/impersonation.
+        let known = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
+        if !groups.iter().any(|group| group == known) {
+            groups.push(known.into());
+        }
+        let mut extra = BTreeMap::<String, Vec<String>>::new();
+        for (header, value) in &self.headers {
+            let key = header.as_str().strip_prefix("impersonate-extra-").and_then(|key| unescape(key, false));
+            if let (Some(key), Ok(value)) = (key, value.to_str()) {
+                extra.entry(key).or_default().push(value.into());
+            }
+        }
+        User { name: name.into(), uid: self.header("impersonate-uid").into(), groups, extra }
+    }
+
     /// The options of a write.
     ///
     /// Errors when one has a value it cannot have.
@@ -163,7 +207,7 @@ impl Request {
         let is_json = !matches!(self.content_type(), "application/yaml" | "application/vnd.kubernetes.protobuf");
         let twice =
             if is_json && validation != Validation::Ignore { strict::duplicates(&self.body) } else { Vec::new() };
-        Ok(Options { dry_run, force: self.flag("force"), given_owner, owner, validation, twice })
+        Ok(Options { dry_run, force: self.flag("force"), given_owner, owner, validation, twice, user: self.user() })
     }
 }
 

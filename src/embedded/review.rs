@@ -27,14 +27,15 @@ fn answered(kind: &str, mut body: Value, request: &Request) -> Value {
     }
     match kind {
         "SelfSubjectReview" => {
-            let groups: Vec<&str> =
-                request.headers.get_all("impersonate-group").iter().filter_map(|g| g.to_str().ok()).collect();
-            let user = request.header("impersonate-user");
-            body["status"] = if user.is_empty() {
-                json!({"userInfo": {"username": "weir", "groups": ["system:masters", "system:authenticated"]}})
-            } else {
-                json!({"userInfo": {"username": user, "groups": groups}})
-            };
+            let user = request.user();
+            let mut info = json!({"username": user.name, "groups": user.groups});
+            if !user.uid.is_empty() {
+                info["uid"] = user.uid.into();
+            }
+            if !user.extra.is_empty() {
+                info["extra"] = json!(user.extra);
+            }
+            body["status"] = json!({"userInfo": info});
         }
         "SelfSubjectRulesReview" => {
             body["status"] = json!({"incomplete": false,

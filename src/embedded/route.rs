@@ -16,7 +16,7 @@ use super::request::Request;
 use super::status::Failure;
 use super::view::Form;
 use super::write::{self, Call, Done, Patch};
-use super::{discovery, read, review, scale, view, watch};
+use super::{components, discovery, read, review, scale, view, watch};
 
 /// What a resource path names.
 struct Target {
@@ -110,12 +110,17 @@ fn target(catalog: &Catalog, group: &str, version: &str, rest: &[&str]) -> Optio
 async fn serve(core: &Arc<Core>, target: Target, request: Request) -> Result<Answer, Failure> {
     let Target { resource, namespace, name, subresource } = target;
     let subresource = known_subresource(&resource, &subresource)?;
+    if resource.read_only {
+        return components::answer(core, &resource, &name, &request);
+    }
     let key = Key::new(&resource.storage, &namespace, &name);
     let on_list = name.is_empty();
     match (request.method.as_str(), on_list, subresource) {
         ("GET", true, _) if request.flag("watch") => watch::watch(core, &resource, &namespace, &request),
         ("GET", true, _) => read::list(core, &resource, &namespace, &request),
-        ("GET", false, "" | "status") => read::get(core, &resource, &key, &request),
+        ("GET", false, "" | "status" | "approval" | "ephemeralcontainers") => {
+            read::get(core, &resource, &key, &request)
+        }
         ("GET", false, "scale") => {
             let found = core.store.read().get(&key).cloned();
             let stored = found.ok_or_else(|| Failure::not_found(&resource.plural, &resource.group, &name))?;
@@ -125,7 +130,7 @@ async fn serve(core: &Arc<Core>, target: Target, request: Request) -> Result<Ans
             "an object of this kind is created in a namespace: POST to /namespaces/NAME/...",
         )),
         ("POST", true, _)
-        | ("PUT" | "PATCH", false, "" | "status" | "scale" | "finalize")
+        | ("PUT" | "PATCH", false, "" | "status" | "scale" | "finalize" | "approval" | "ephemeralcontainers")
         | ("POST", false, "eviction")
         | ("DELETE", false, "") => change(core, resource, namespace, name, subresource, request).await,
         ("DELETE", true, _) => remove_all(core, resource, namespace, request).await,
@@ -147,9 +152,7 @@ fn known_subresource(resource: &Resource, subresource: &str) -> Result<&'static 
     };
     match (resource.storage.as_ref(), subresource) {
         ("/pods", "log") => runs_nothing("log"),
-        ("/pods", "exec" | "attach" | "portforward" | "proxy" | "ephemeralcontainers" | "resize" | "binding") => {
-            runs_nothing(subresource)
-        }
+        ("/pods", "exec" | "attach" | "portforward" | "proxy" | "resize" | "binding") => runs_nothing(subresource),
         ("/services" | "/nodes", _) => runs_nothing(subresource),
         ("/serviceaccounts", "token") => {
             Err(Failure::not_implemented("the embedded API issues no service account tokens"))
@@ -171,7 +174,11 @@ async fn change(
     let call = Call { resource: resource.clone(), namespace, name, subresource, options, now: core.stamp() };
     let done: Done = match request.method.as_str() {
         "POST" if subresource == "eviction" => {
-            core.store.write(move |txn| delete::remove(txn, &call, &DeleteOptions::default())).await?
+            let options = DeleteOptions::of_eviction(&request)?;
+            let done = core.store.write(move |txn| delete::remove(txn, &call, &options)).await?;
+            let object =
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+            Done { code: 201, object, ..done }
         }
         "POST" => {
             let body = request.body_value()?;
