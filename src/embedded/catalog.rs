@@ -244,7 +244,10 @@ fn from_row(row: &Row) -> Option<Resource> {
         plural: row.plural.into(),
         singular: row.kind.to_lowercase(),
         short: row.short.iter().map(|s| s.to_string()).collect(),
-        categories: if row.is('a') { vec!["all".into()] } else { Vec::new() },
+        categories: [('a', "all"), ('e', "api-extensions")]
+            .into_iter()
+            .filter_map(|(letter, name)| row.is(letter).then(|| name.to_string()))
+            .collect(),
         namespaced: row.is('n'),
         generation: row.is('g'),
         status: row.is('s'),

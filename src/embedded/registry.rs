@@ -13,7 +13,8 @@ pub struct Row {
     /// Which of the traits below it has, as letters.
     ///
     /// `n` namespaced, `g` counts generations, `s` status subresource, `c` scale subresource, `o` DELETE answers the
-    /// object, `a` member of the category `all`, `d` has no deletecollection, `r` is only read and never stored.
+    /// object, `a` member of the category `all`, `d` has no deletecollection, `r` is only read and never stored,
+    /// `e` member of the category `api-extensions`.
     pub traits: &'static str,
     /// Field paths beyond name and namespace that a field selector may name.
     pub fields: &'static [&'static str],
@@ -97,22 +98,31 @@ pub const ROWS: &[Row] = &[
     with(row("", "v1", "Secret", "secrets", &[], "n"), &["type"]),
     with(row("", "v1", "Service", "services", &["svc"], "nsoa"), &["spec.clusterIP", "spec.type"]),
     row("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], "no"),
+    row("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", "mutatingadmissionpolicies", &[], "ge"),
+    row(
+        "admissionregistration.k8s.io",
+        "v1",
+        "MutatingAdmissionPolicyBinding",
+        "mutatingadmissionpolicybindings",
+        &[],
+        "ge",
+    ),
     row(
         "admissionregistration.k8s.io",
         "v1",
         "MutatingWebhookConfiguration",
         "mutatingwebhookconfigurations",
         &[],
-        "g",
+        "ge",
     ),
-    row("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", &[], "gs"),
+    row("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", &[], "gse"),
     row(
         "admissionregistration.k8s.io",
         "v1",
         "ValidatingAdmissionPolicyBinding",
         "validatingadmissionpolicybindings",
         &[],
-        "g",
+        "ge",
     ),
     row(
         "admissionregistration.k8s.io",
@@ -120,10 +130,10 @@ pub const ROWS: &[Row] = &[
         "ValidatingWebhookConfiguration",
         "validatingwebhookconfigurations",
         &[],
-        "g",
+        "ge",
     ),
-    row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], "gs"),
-    row("apiregistration.k8s.io", "v1", "APIService", "apiservices", &[], "s"),
+    row("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", &["crd", "crds"], "gse"),
+    row("apiregistration.k8s.io", "v1", "APIService", "apiservices", &[], "se"),
     row("apps", "v1", "ControllerRevision", "controllerrevisions", &[], "n"),
     row("apps", "v1", "DaemonSet", "daemonsets", &["ds"], "ngsa"),
     row("apps", "v1", "Deployment", "deployments", &["deploy"], "ngsca"),
@@ -142,6 +152,8 @@ pub const ROWS: &[Row] = &[
     with(row("events.k8s.io", "v1", "Event", "events", &["ev"], "n"), NEW_EVENT_FIELDS),
     row("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", &[], "gs"),
     row("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations", &[], "gs"),
+    row("networking.k8s.io", "v1", "IPAddress", "ipaddresses", &["ip"], ""),
+    row("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", &[], "s"),
     row("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], "ngs"),
     row("networking.k8s.io", "v1", "IngressClass", "ingressclasses", &[], "g"),
     row("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &["netpol"], "ng"),
@@ -151,11 +163,16 @@ pub const ROWS: &[Row] = &[
     row("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", &[], ""),
     row("rbac.authorization.k8s.io", "v1", "Role", "roles", &[], "n"),
     row("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", &[], "n"),
+    row("resource.k8s.io", "v1", "DeviceClass", "deviceclasses", &[], "go"),
+    row("resource.k8s.io", "v1", "ResourceClaim", "resourceclaims", &[], "nso"),
+    row("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", &[], "no"),
+    row("resource.k8s.io", "v1", "ResourceSlice", "resourceslices", &[], "go"),
     row("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", &["pc"], "g"),
     row("storage.k8s.io", "v1", "CSIDriver", "csidrivers", &[], "o"),
     row("storage.k8s.io", "v1", "CSINode", "csinodes", &[], ""),
     row("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities", &[], "n"),
     row("storage.k8s.io", "v1", "StorageClass", "storageclasses", &["sc"], "o"),
+    row("storage.k8s.io", "v1", "VolumeAttributesClass", "volumeattributesclasses", &["vac"], "o"),
     row("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", &[], "s"),
 ];
 
@@ -189,6 +206,7 @@ pub const GROUP_ORDER: &[&str] = &[
     "coordination.k8s.io",
     "node.k8s.io",
     "discovery.k8s.io",
+    "resource.k8s.io",
     "flowcontrol.apiserver.k8s.io",
 ];
 
@@ -202,7 +220,7 @@ mod tests {
         for row in ROWS {
             assert!(seen.insert((row.group, row.version, row.plural)), "{} twice", row.plural);
             assert!(GROUP_ORDER.contains(&row.group), "{}", row.group);
-            assert!(row.traits.chars().all(|c| "ngscoadr".contains(c)), "{}", row.plural);
+            assert!(row.traits.chars().all(|c| "ngscoadre".contains(c)), "{}", row.plural);
         }
     }
 }
