@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench embedded [SECONDS]` measures `weir serve` on a fresh store. With `WEIR_BENCH_KUBECONFIG` (and
 //! `WEIR_BENCH_PIDS`, comma separated, for the memory) it measures that API beside it, by the same client and in turns.
-//! `WEIR_BENCH_BINARY` names another weir than the one just built.
+//! `WEIR_BENCH_BINARY` names another weir than the one just built, `WEIR_BENCH_WATCHERS` another number than 1,000.
 //! Prints; asserts nothing. The machine's load moves the numbers, so compare within one run only.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -19,7 +19,6 @@ use kube::client::Body;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-const WATCHERS: usize = 1_000;
 const EVENTS: usize = 20;
 /// How many watches are opened at a time: each is a connection with a handshake, and both ends share two cores.
 const OPENING: usize = 16;
@@ -141,11 +140,16 @@ async fn read(client: &kube::Client, path: &str, readers: usize, time: Duration)
     counts.into_iter().map(|count| count.unwrap()).sum::<usize>() as f64 / began.elapsed().as_secs_f64()
 }
 
+fn watchers() -> usize {
+    std::env::var("WEIR_BENCH_WATCHERS").ok().and_then(|number| number.parse().ok()).unwrap_or(1_000)
+}
+
 /// Events per second until every watcher has seen every write.
 async fn fan_out(client: &kube::Client, namespace: &str) -> f64 {
+    let count = watchers();
     let (ready, opening) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(OPENING)));
     let path = format!("{}?watch=true&labelSelector=app%3Dbench&resourceVersion=0", maps(namespace));
-    let watchers: Vec<_> = (0..WATCHERS)
+    let watching: Vec<_> = (0..count)
         .map(|_| {
             let (client, ready, opening, path) = (client.clone(), ready.clone(), opening.clone(), path.clone());
             tokio::spawn(async move {
@@ -163,13 +167,13 @@ async fn fan_out(client: &kube::Client, namespace: &str) -> f64 {
         })
         .collect();
     // Real servers send headers at once, so that this many have begun.
-    let _all = ready.acquire_many(WATCHERS as u32).await.unwrap();
+    let _all = ready.acquire_many(count as u32).await.unwrap();
     let began = Instant::now();
     create(client, namespace, 1, EVENTS, Duration::from_secs(60)).await;
-    for watcher in watchers {
+    for watcher in watching {
         watcher.await.unwrap();
     }
-    (WATCHERS * EVENTS) as f64 / began.elapsed().as_secs_f64()
+    (count * EVENTS) as f64 / began.elapsed().as_secs_f64()
 }
 
 /// Resident bytes of the server's processes.
@@ -195,7 +199,7 @@ async fn measure(place: &Place, time: Duration) -> Vec<(&'static str, f64)> {
     let object = format!("{}/m000000", maps(&names[0]));
     found.push(("reads/s, 1 reader", read(client, &object, 1, time).await));
     found.push(("reads/s, 32 readers", read(client, &object, 32, time).await));
-    found.push(("events/s to 1,000 watchers", fan_out(client, &names[2]).await));
+    found.push(("events/s to all watchers", fan_out(client, &names[2]).await));
     let before = resident(place);
     create(client, &names[3], 32, OBJECTS, Duration::from_secs(600)).await;
     let bytes = (resident(place) - before) / OBJECTS as f64;
@@ -216,6 +220,7 @@ async fn measure(place: &Place, time: Duration) -> Vec<(&'static str, f64)> {
 async fn main() {
     let seconds = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(5);
     let places: Vec<Place> = [Some(weir().await), reference().await].into_iter().flatten().collect();
+    println!("{} watchers", watchers());
     let mut columns = Vec::new();
     for place in &places {
         println!("measuring {} …", place.name);
