@@ -36,7 +36,7 @@ pub static KIND: Kind = Kind {
     relations,
     health: kstatus::health,
     verbs: DEPLOYER_VERBS,
-    views: &[View::History, View::Values, View::Manifest, View::Notes],
+    views: &[View::Diff, View::History, View::Values, View::Manifest, View::Notes],
     crd: Some(crd),
     example: EXAMPLE,
 };

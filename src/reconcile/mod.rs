@@ -20,6 +20,7 @@ use crate::kinds::{self, Kind};
 mod context;
 mod git_repository;
 mod helm_chart;
+mod helm_release;
 mod helm_repository;
 mod kustomization;
 mod objects;
@@ -37,6 +38,7 @@ mod wakes;
 pub use context::{Context, OpenError};
 pub use git_repository::GitRepositories;
 pub use helm_chart::HelmCharts;
+pub use helm_release::HelmReleases;
 pub use helm_repository::HelmRepositories;
 pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer, preview_of_tree, render, variables, with_inline};
 pub use oci_repository::OciRepositories;
@@ -51,7 +53,8 @@ pub fn start_all(cx: Context) -> Running {
 }
 
 fn crew() -> Crew {
-    Crew::default().with(GitRepositories).with(OciRepositories).with(HelmRepositories).with(HelmCharts).with(Kustomizer)
+    let sources = Crew::default().with(GitRepositories).with(OciRepositories).with(HelmRepositories).with(HelmCharts);
+    sources.with(Kustomizer).with(HelmReleases::default())
 }
 
 /// What the next reconciliation of an object would do, whoever runs it; changes nothing.

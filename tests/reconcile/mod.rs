@@ -3,6 +3,7 @@
 //! [`World`] is the one way in: it opens the API, the picture and the queue, and knows how to wait.
 
 mod git_repository;
+mod helm_release;
 mod kustomization;
 mod shell;
 

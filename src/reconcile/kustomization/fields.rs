@@ -173,7 +173,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 /// Sets a value, making the maps on the way; a way through something else is left as it is.
-fn set(document: &mut Value, pointer: &str, value: Value) {
+pub fn set(document: &mut Value, pointer: &str, value: Value) {
     let mut at = document;
     for part in parts(pointer) {
         if at.is_null() {
@@ -191,7 +191,8 @@ fn set(document: &mut Value, pointer: &str, value: Value) {
     *at = value;
 }
 
-fn remove(document: &mut Value, pointer: &str) {
+/// Removes what is at a pointer.
+pub fn remove(document: &mut Value, pointer: &str) {
     let Some((parent, last)) = pointer.rsplit_once('/') else { return };
     let last = last.replace("~1", "/").replace("~0", "~");
     match document.pointer_mut(parent) {

@@ -1,0 +1,436 @@
+//! The actions on a release: install, upgrade, roll back. Each leaves a record that says how far it came.
+//!
+//! An action that wrote no record changed nothing that matters; one that did is failed or deployed when it ends, and
+//! pending when the process died. Start with [`Work::install`]. Source: helm pkg/action (install.go, upgrade.go,
+//! rollback.go). Deliberate difference: a rollback whose hooks fail is failed, not pending for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::super::{Context, Run};
+use super::decide::Wanted;
+use super::hooks::{Hooks, now};
+use super::objects::{self, Manner, Objects, Placed};
+use super::plan::{Action, Plan};
+use super::render::{Ingredients, Rendering, render, set};
+use super::storage::Storage;
+use crate::cluster::{Apply, ClusterError};
+use crate::engine::chart::{self, Capabilities, Chart, Release};
+use crate::engine::release::{Info, Record, Status, stored_chart};
+use crate::kinds::HelmRelease;
+use crate::kinds::helm_release::{ApplyMode, CrdsPolicy, OWNER_NAME, OWNER_NAMESPACE};
+use crate::kinds::kustomization::Inventory;
+
+/// How long definitions may take until they are served.
+const DEFINITIONS: Duration = Duration::from_secs(60);
+
+/// Everything that the actions of one reconciliation need.
+pub struct Work<'a> {
+    pub cx: &'a Context,
+    pub plan: Plan,
+    pub storage: Storage<'a>,
+    pub chart: Arc<Chart>,
+    pub values: Map<String, Value>,
+    pub capabilities: Arc<Capabilities>,
+    pub oci_digest: Option<String>,
+    pub wanted: Wanted,
+    pub release: String,
+    pub namespace: String,
+}
+
+/// A release about to be made.
+struct Making<'a> {
+    record: Record,
+    originals: Vec<Placed>,
+    targets: Vec<Placed>,
+    action: &'a Action,
+    manner: Manner,
+    /// The moments before and after.
+    moments: (&'static str, &'static str),
+}
+
+impl Work<'_> {
+    pub fn objects(&self) -> Objects<'_> {
+        Objects { cx: self.cx, release: &self.release, namespace: &self.namespace }
+    }
+
+    /// Installs the release.
+    ///
+    /// Errors with what Helm would say; whether a record was written is in the storage.
+    pub async fn install(&mut self, object: &mut HelmRelease, run: &mut Run) -> Result<(), String> {
+        let action = self.plan.install;
+        let server_side = action.apply != ApplyMode::Disabled;
+        let history = self.storage.history().await.map_err(text)?;
+        let last = history.last().map(super::storage::Stored::open).transpose().map_err(text)?;
+        if let Some(last) = &last {
+            let is_free = self.plan.replace && matches!(last.info.status, Status::Uninstalled | Status::Failed);
+            if !is_free {
+                return Err("release name check failed: cannot reuse a name that is still in use".into());
+            }
+        }
+        let (rendering, crds) = self.prepare(object, run, 1, false, &action, server_side).await?;
+        let targets = self.objects().own(self.read("release", &rendering.manifest).await?);
+        if !action.take_ownership {
+            let checked = self.objects().check_ownership(&targets).await;
+            checked.map_err(|error| format!("unable to continue with install: {error}"))?;
+        }
+        if self.plan.create_namespace {
+            self.create_namespace(server_side).await.map_err(text)?;
+        }
+        let mut record = self.record(&rendering, Status::PendingInstall, "Initial install underway", server_side);
+        if let Some(mut last) = last {
+            record.version = last.version + 1;
+            if last.info.status != Status::Failed {
+                last.info.status = Status::Superseded;
+                last.info.description = "superseded by new release".into();
+                self.storage.update(&last).await.map_err(text)?;
+            }
+        }
+        self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
+        self.storage.create(&mut record, 0).await.map_err(text)?;
+        let manner = Manner { server_side, replace: false };
+        let moments = ("pre-install", "post-install");
+        let mut making = Making { record, originals: Vec::new(), targets, action: &action, manner, moments };
+        match self.make(&mut making, run).await {
+            Ok(()) => self.conclude(making.record, Status::Deployed, "Install complete").await,
+            Err((_, error)) => {
+                let why = format!("Release {:?} failed: {error}", self.release);
+                self.conclude(making.record, Status::Failed, &why).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Upgrades the release.
+    ///
+    /// Errors as [`Work::install`].
+    pub async fn upgrade(&mut self, object: &mut HelmRelease, run: &mut Run) -> Result<(), String> {
+        let action = self.plan.upgrade;
+        let nothing = format!("{:?} has no deployed releases", self.release);
+        let last = self.storage.last().await.map_err(text)?.ok_or_else(|| nothing.clone())?;
+        if last.info.status.is_pending() {
+            return Err("another operation (install/upgrade/rollback) is in progress".into());
+        }
+        let mut current = match last.info.status {
+            Status::Deployed => last.clone(),
+            status => match self.storage.deployed().await.map_err(text)? {
+                Some(deployed) => deployed,
+                None if matches!(status, Status::Failed | Status::Superseded) => last.clone(),
+                None => return Err(nothing),
+            },
+        };
+        if self.plan.preserve_values {
+            self.reuse_values(&current);
+        }
+        let server_side = resolve(action.apply, &last);
+        let (rendering, crds) = self.prepare(object, run, last.version + 1, true, &action, server_side).await?;
+        let originals = self.read("current release", &current.manifest).await?;
+        let targets = self.objects().own(self.read("new release", &rendering.manifest).await?);
+        if !action.take_ownership {
+            let is_new = |target: &&Placed| !originals.iter().any(|original| original.id == target.id);
+            let new: Vec<Placed> = targets.iter().filter(is_new).cloned().collect();
+            let checked = self.objects().check_ownership(&new).await;
+            checked.map_err(|error| format!("unable to continue with update: {error}"))?;
+        }
+        let mut record = self.record(&rendering, Status::PendingUpgrade, "Preparing upgrade", server_side);
+        record.version = last.version + 1;
+        record.namespace = current.namespace.clone();
+        record.info.first_deployed = current.info.first_deployed.clone();
+        record.labels = last.labels.clone();
+        self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
+        self.storage.create(&mut record, self.plan.max_history).await.map_err(text)?;
+        let manner = Manner { server_side, replace: action.force && !server_side };
+        let moments = ("pre-upgrade", "post-upgrade");
+        let mut making = Making { record, originals, targets, action: &action, manner, moments };
+        match self.make(&mut making, run).await {
+            Ok(()) => {
+                current.info.status = Status::Superseded;
+                self.storage.update(&current).await.map_err(text)?;
+                self.conclude(making.record, Status::Deployed, "Upgrade complete").await
+            }
+            Err((created, error)) => {
+                let why = format!("Upgrade {:?} failed: {error}", self.release);
+                self.conclude(making.record, Status::Failed, &why).await?;
+                self.clean_up(&action, &created, error).await
+            }
+        }
+    }
+
+    /// Rolls the release back to a revision.
+    ///
+    /// Errors as [`Work::install`].
+    pub async fn roll_back(&mut self, object: &mut HelmRelease, run: &mut Run, version: i64) -> Result<(), String> {
+        let action = self.plan.rollback;
+        let gone = || format!("release has no {version} version");
+        let mut current = self.storage.last().await.map_err(text)?.ok_or_else(gone)?;
+        let previous = self.storage.get(version).await.map_err(text)?.ok_or_else(gone)?;
+        let server_side = resolve(action.apply, &previous);
+        let originals = self.read("current release", &current.manifest).await?;
+        let targets = self.objects().own(self.read("new release", &previous.manifest).await?);
+        let info = Info {
+            first_deployed: current.info.first_deployed.clone(),
+            last_deployed: now(),
+            status: Status::PendingRollback,
+            notes: previous.info.notes.clone(),
+            rollback_revision: version,
+            description: format!("Rollback to {version}"),
+            ..Info::default()
+        };
+        let mut record = Record {
+            version: current.version + 1,
+            apply_method: method(server_side),
+            namespace: current.namespace.clone(),
+            info,
+            ..previous
+        };
+        self.keep_inventory(object, run, objects::inventory(&targets, &[])).await?;
+        self.storage.create(&mut record, self.plan.max_history).await.map_err(text)?;
+        let manner = Manner { server_side, replace: action.force && !server_side };
+        let moments = ("pre-rollback", "post-rollback");
+        let mut making = Making { record, originals, targets, action: &action, manner, moments };
+        match self.make(&mut making, run).await {
+            Ok(()) => {
+                let history = self.storage.history().await.map_err(text)?;
+                for stored in history.iter().filter(|stored| stored.status == Status::Deployed) {
+                    let mut deployed = stored.open().map_err(text)?;
+                    deployed.info.status = Status::Superseded;
+                    self.storage.update(&deployed).await.map_err(text)?;
+                }
+                let description = making.record.info.description.clone();
+                self.conclude(making.record, Status::Deployed, &description).await
+            }
+            Err((created, error)) => {
+                let why = format!("Rollback {:?} failed: {error}", self.release);
+                current.info.status = Status::Superseded;
+                self.storage.update(&current).await.map_err(text)?;
+                self.conclude(making.record, Status::Failed, &why).await?;
+                self.clean_up(&action, &created, error).await
+            }
+        }
+    }
+
+    /// Renders, and applies definitions first: what is rendered may ask for them.
+    async fn prepare(
+        &mut self,
+        object: &HelmRelease,
+        run: &mut Run,
+        revision: i64,
+        is_upgrade: bool,
+        action: &Action,
+        server_side: bool,
+    ) -> Result<(Rendering, Vec<Placed>), String> {
+        let mut rendering = self.render(object, revision, is_upgrade, action.timeout).await?;
+        let mut crds = Vec::new();
+        if action.crds != CrdsPolicy::Skip && !rendering.crds.is_empty() {
+            let applied = self.apply_definitions(object, run, &rendering.crds, action.crds, server_side).await;
+            let (all, changed) =
+                applied.map_err(|error| format!("failed to apply CustomResourceDefinitions: {error}"))?;
+            crds = all;
+            if changed {
+                self.capabilities = Arc::new(super::capabilities(self.cx).await.map_err(text)?);
+                rendering = self.render(object, revision, is_upgrade, action.timeout).await?;
+            }
+        }
+        Ok((rendering, crds))
+    }
+
+    /// Renders the release.
+    ///
+    /// Errors with what the chart says.
+    pub async fn render(
+        &self,
+        object: &HelmRelease,
+        revision: i64,
+        is_upgrade: bool,
+        timeout: Duration,
+    ) -> Result<Rendering, String> {
+        let (name, namespace) = (self.release.clone(), self.namespace.clone());
+        let with = Ingredients {
+            cluster: &self.cx.cluster,
+            object,
+            chart: &self.chart,
+            values: &self.values,
+            capabilities: &self.capabilities,
+            release: Release { name, namespace, revision, is_upgrade },
+            timeout,
+        };
+        render(with).await
+    }
+
+    async fn read(&self, what: &str, manifest: &str) -> Result<Vec<Placed>, String> {
+        let read = self.objects().read(manifest).await;
+        read.map_err(|error| format!("unable to build kubernetes objects from {what} manifest: {error}"))
+    }
+
+    /// Lays the values over those of the release before, whose defaults stay.
+    fn reuse_values(&mut self, current: &Record) {
+        let mut chart = (*self.chart).clone();
+        chart.values = current.merged_values();
+        self.chart = Arc::new(chart);
+        let mut values = current.config.clone();
+        chart::merge(&mut values, std::mem::take(&mut self.values));
+        self.values = values;
+    }
+
+    fn record(&self, rendering: &Rendering, status: Status, description: &str, server_side: bool) -> Record {
+        let moment = now();
+        let defaults = if self.chart.metadata.dependencies.is_empty() { &self.chart.values } else { &rendering.values };
+        Record {
+            name: self.release.clone(),
+            info: Info {
+                first_deployed: moment.clone(),
+                last_deployed: moment,
+                status,
+                description: description.into(),
+                notes: rendering.notes.clone(),
+                ..Info::default()
+            },
+            chart: stored_chart(&self.chart, defaults),
+            config: self.values.clone(),
+            manifest: rendering.manifest.clone(),
+            hooks: rendering.hooks.clone(),
+            version: 1,
+            namespace: self.namespace.clone(),
+            apply_method: method(server_side),
+            ..Record::default()
+        }
+    }
+
+    /// Hooks, objects, health, hooks.
+    ///
+    /// Errors with what was made and why it failed.
+    async fn make(&mut self, making: &mut Making<'_>, run: &mut Run) -> Result<(), (Vec<Placed>, String)> {
+        let Making { record, originals, targets, action, manner, moments } = making;
+        let objects = Objects { cx: self.cx, release: &self.release, namespace: &self.namespace };
+        let hooks = Hooks { objects: &objects, timeout: action.timeout, server_side: manner.server_side };
+        let all = |_: &str| true;
+        if action.hooks {
+            let ran = hooks.run(moments.0, record, &mut self.storage, run, &all).await;
+            ran.map_err(|error| (Vec::new(), format!("failed {}: {error}", moments.0)))?;
+        }
+        let (created, written) = objects.write(originals, targets, *manner).await;
+        if let Err(error) = written {
+            return Err((created, error));
+        }
+        if let Err(error) = objects.delete_rest(originals, targets).await {
+            return Err((created, error));
+        }
+        if action.wait
+            && let Err(error) = objects.wait(run, targets, action.wait_for_jobs, action.timeout).await
+        {
+            return Err((created, error));
+        }
+        if action.hooks {
+            let ran = hooks.run(moments.1, record, &mut self.storage, run, &all).await;
+            ran.map_err(|error| (created, format!("failed {}: {error}", moments.1)))?;
+        }
+        Ok(())
+    }
+
+    /// Writes how it ended into the record.
+    async fn conclude(&mut self, mut record: Record, status: Status, description: &str) -> Result<(), String> {
+        record.info.status = status;
+        record.info.description = description.into();
+        self.storage.update(&record).await.map_err(text)
+    }
+
+    /// Deletes what a failed action made, if it is to; the error is its own.
+    async fn clean_up(&self, action: &Action, created: &[Placed], error: String) -> Result<(), String> {
+        if !action.cleanup || created.is_empty() {
+            return Err(error);
+        }
+        let (_, cleaned) = self.objects().delete_all(created, crate::cluster::Propagation::Background).await;
+        Err(match cleaned {
+            Ok(()) => error,
+            Err(why) => format!("an error occurred while cleaning up resources. original error: {error}: {why}"),
+        })
+    }
+
+    /// Writes what is about to be there into the status, so that a crash in between forgets nothing.
+    async fn keep_inventory(
+        &self,
+        object: &mut HelmRelease,
+        run: &mut Run,
+        inventory: Inventory,
+    ) -> Result<(), String> {
+        let status = object.status.get_or_insert_default();
+        if status.inventory.as_ref() == Some(&inventory) {
+            return Ok(());
+        }
+        status.inventory = Some(inventory);
+        run.save(object).await.map_err(|failure| failure.cause().message.clone())
+    }
+
+    async fn create_namespace(&self, server_side: bool) -> Result<(), ClusterError> {
+        let name = &self.namespace;
+        let document =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}}});
+        let cluster = &self.cx.cluster;
+        let id = crate::base::Id::new("", "Namespace", "", name);
+        if cluster.get(&id).await?.is_some() {
+            return Ok(());
+        }
+        let made = match server_side {
+            true => cluster.apply(&document, &Apply { manager: objects::MANAGER, force: false, dry_run: false }).await,
+            false => cluster.create(&document, objects::MANAGER, false).await,
+        };
+        match made {
+            Err(ClusterError::Exists { .. }) => Ok(()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Applies the definitions of `crds/`; answers all of them, and whether any was new or changed.
+    async fn apply_definitions(
+        &self,
+        object: &HelmRelease,
+        run: &mut Run,
+        files: &[(String, String)],
+        policy: CrdsPolicy,
+        server_side: bool,
+    ) -> Result<(Vec<Placed>, bool), String> {
+        let mut all = Vec::new();
+        for (path, file) in files {
+            let read = self.objects().read(file).await;
+            let read =
+                read.map_err(|error| format!("failed to parse CustomResourceDefinitions from {path}: {error}"))?;
+            all.extend(read.into_iter().filter(|placed| &*placed.id.kind == "CustomResourceDefinition"));
+        }
+        let mut wanted = Vec::new();
+        for placed in &mut all {
+            set(&mut placed.document, "labels", OWNER_NAME, object.metadata.name.as_deref().unwrap_or_default());
+            set(&mut placed.document, "labels", OWNER_NAMESPACE, object.own_namespace());
+            let live = self.cx.cluster.get_as(&placed.api, &placed.id).await.map_err(text)?;
+            if live.is_none() || policy == CrdsPolicy::CreateReplace {
+                wanted.push(placed.clone());
+            }
+        }
+        if wanted.is_empty() {
+            return Ok((all, false));
+        }
+        let manner = Manner { server_side, replace: !server_side };
+        let (created, written) = self.objects().write(&[], &wanted, manner).await;
+        written?;
+        self.objects().wait(run, &wanted, false, DEFINITIONS).await?;
+        Ok((all, !created.is_empty() || policy == CrdsPolicy::CreateReplace))
+    }
+}
+
+/// Whether to apply on the server's side; `auto` is as the release before.
+fn resolve(mode: ApplyMode, before: &Record) -> bool {
+    match mode {
+        ApplyMode::Enabled => true,
+        ApplyMode::Disabled => false,
+        ApplyMode::Auto => before.apply_method == "ssa",
+    }
+}
+
+fn method(server_side: bool) -> String {
+    if server_side { "ssa" } else { "csa" }.into()
+}
+
+pub(super) fn text(error: impl ToString) -> String {
+    error.to_string()
+}

@@ -1,0 +1,447 @@
+//! The objects of a release in the cluster: placed, owned, created, updated, deleted and waited for.
+//!
+//! Nothing is deleted because of an error: what cannot be read stays. Start with [`Objects`].
+//! Source: helm pkg/kube/client.go, pkg/action/validate.go.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use serde_json::{Value, json};
+
+use super::super::kustomization::health::{self, Unwell};
+use super::super::{Context, Run};
+use super::render::set;
+use crate::base::{Api, Id, yaml};
+use crate::cluster::{Apply, ClusterError, Precondition, Propagation};
+use crate::kinds::kustomization::{Inventory, InventoryEntry};
+
+/// The field manager of everything that a HelmRelease releases.
+pub const MANAGER: &str = "helm-controller";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+/// `keep` on an object saves it from every deletion.
+const POLICY: &str = "helm.sh/resource-policy";
+/// Requests at the same time.
+const AT_ONCE: usize = 4;
+
+/// An object of a manifest with where it is served.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub id: Id,
+    pub api: Api,
+    pub document: Value,
+}
+
+/// How objects are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    pub server_side: bool,
+    /// Without server-side apply: replaces instead of patching.
+    pub replace: bool,
+}
+
+/// The release whose objects they are.
+pub struct Objects<'a> {
+    pub cx: &'a Context,
+    pub release: &'a str,
+    pub namespace: &'a str,
+}
+
+impl Objects<'_> {
+    /// Reads a manifest and finds out where its objects are served; lists are taken apart.
+    ///
+    /// Errors with the object that has no place.
+    pub async fn read(&self, manifest: &str) -> Result<Vec<Placed>, String> {
+        let mut placed = Vec::new();
+        for document in documents(manifest)? {
+            placed.push(self.place(document).await?);
+        }
+        Ok(placed)
+    }
+
+    /// Finds out where an object is served and settles its namespace.
+    ///
+    /// Errors when it has no place.
+    pub async fn place(&self, mut document: Value) -> Result<Placed, String> {
+        let Some(id) = Id::of(&document) else {
+            let kind = document["kind"].as_str().unwrap_or_default();
+            return Err(match document["metadata"]["generateName"].as_str() {
+                Some(_) => format!("{kind}: metadata.generateName is not supported by weir yet: give it a name"),
+                None => format!("a document of kind {kind:?} has no apiVersion, kind or name"),
+            });
+        };
+        let api_version = document["apiVersion"].as_str().unwrap_or_default().to_owned();
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        let api = match self.cx.cluster.find_api(&id.group, &id.kind, Some(version)).await {
+            Ok(Some(api)) => api,
+            Ok(None) => {
+                return Err(format!(
+                    "resource mapping not found for {id}: no matches for kind {:?} in version {api_version:?}: install its \
+                     CRD first",
+                    &*id.kind
+                ));
+            }
+            Err(error) => return Err(format!("{id}: {error}")),
+        };
+        let id = match (api.namespaced, id.namespace.is_empty()) {
+            (true, true) => {
+                document["metadata"]["namespace"] = self.namespace.into();
+                id.in_namespace(self.namespace)
+            }
+            (false, false) => {
+                if let Some(metadata) = document["metadata"].as_object_mut() {
+                    metadata.shift_remove("namespace");
+                }
+                id.in_namespace("")
+            }
+            _ => id,
+        };
+        Ok(Placed { id, api, document })
+    }
+
+    /// Marks objects as the release's own.
+    pub fn own(&self, mut placed: Vec<Placed>) -> Vec<Placed> {
+        for placed in &mut placed {
+            set(&mut placed.document, "labels", MANAGED_BY, "Helm");
+            set(&mut placed.document, "annotations", RELEASE_NAME, self.release);
+            set(&mut placed.document, "annotations", RELEASE_NAMESPACE, self.namespace);
+        }
+        placed
+    }
+
+    /// Why an object that lives is not this release's.
+    fn foreign(&self, live: &Value) -> Option<String> {
+        let mut wrong = Vec::new();
+        let wanted = [
+            ("label", "labels", MANAGED_BY, "Helm"),
+            ("annotation", "annotations", RELEASE_NAME, self.release),
+            ("annotation", "annotations", RELEASE_NAMESPACE, self.namespace),
+        ];
+        for (what, place, key, wanted) in wanted {
+            match live["metadata"][place][key].as_str() {
+                Some(found) if found == wanted => {}
+                Some(found) => wrong.push(format!(
+                    "{what} validation error: key {key:?} must equal {wanted:?}: current value is {found:?}"
+                )),
+                None => wrong.push(format!("{what} validation error: missing key {key:?}: must be set to {wanted:?}")),
+            }
+        }
+        (!wrong.is_empty()).then(|| format!("invalid ownership metadata; {}", wrong.join("; ")))
+    }
+
+    /// Whether any of these objects lives and is this release's.
+    ///
+    /// Errors when the server cannot say.
+    pub async fn any_lives(&self, ids: &[Id]) -> Result<bool, ClusterError> {
+        for id in ids {
+            match self.cx.cluster.get(id).await {
+                Ok(Some(live)) if self.foreign(&live).is_none() => return Ok(true),
+                Ok(_) | Err(ClusterError::NoKind { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Refuses objects that live and belong to somebody else.
+    ///
+    /// Errors with the first of them.
+    pub async fn check_ownership(&self, placed: &[Placed]) -> Result<(), String> {
+        for placed in placed {
+            let live = self.cx.cluster.get_as(&placed.api, &placed.id).await;
+            let live =
+                live.map_err(|error| format!("could not get information about the resource {}: {error}", placed.id))?;
+            if let Some(why) = live.as_ref().and_then(|live| self.foreign(live)) {
+                return Err(format!("{} exists and cannot be imported into the current release: {why}", placed.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates or changes objects, kind after kind; answers which of them are new, also when it fails.
+    ///
+    /// Errors with everything that the server refused.
+    pub async fn write(
+        &self,
+        originals: &[Placed],
+        targets: &[Placed],
+        manner: Manner,
+    ) -> (Vec<Placed>, Result<(), String>) {
+        let mut created = Vec::new();
+        for group in targets.chunk_by(|a, b| a.id.kind == b.id.kind && a.id.group == b.id.group) {
+            let work = group.iter().map(|target| async move {
+                let original = originals.iter().find(|original| original.id == target.id);
+                (target, self.write_one(original, target, manner).await)
+            });
+            let done: Vec<_> = stream::iter(work).buffered(AT_ONCE).collect().await;
+            let mut failed = Vec::new();
+            for (target, result) in done {
+                match result {
+                    Ok(true) => created.push(target.clone()),
+                    Ok(false) => {}
+                    Err(error) => failed.push(format!("{}: {error}", target.id)),
+                }
+            }
+            if !failed.is_empty() {
+                return (created, Err(failed.join(" && ")));
+            }
+        }
+        (created, Ok(()))
+    }
+
+    /// Answers whether the object is new.
+    async fn write_one(
+        &self,
+        original: Option<&Placed>,
+        target: &Placed,
+        manner: Manner,
+    ) -> Result<bool, ClusterError> {
+        let cluster = &self.cx.cluster;
+        let live = cluster.get_as(&target.api, &target.id).await?;
+        if manner.server_side {
+            if let Some(live) = &live {
+                self.take_over(live, &target.id).await?;
+            }
+            cluster.apply(&target.document, &Apply { manager: MANAGER, force: true, dry_run: false }).await?;
+            return Ok(live.is_none());
+        }
+        let Some(live) = live else {
+            return cluster.create(&target.document, MANAGER, false).await.map(|_| true);
+        };
+        if manner.replace {
+            let mut document = target.document.clone();
+            document["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+            return cluster.replace(&document, MANAGER, false).await.map(|_| false);
+        }
+        let patch = three_way(original.map(|original| &original.document), &target.document, &live);
+        if patch.as_object().is_some_and(|patch| !patch.is_empty()) {
+            cluster.merge_patch(&target.id, &patch, None, MANAGER).await?;
+        }
+        Ok(false)
+    }
+
+    /// Makes fields that Helm wrote without server-side apply its own, so that what the chart drops goes away.
+    async fn take_over(&self, live: &Value, id: &Id) -> Result<(), ClusterError> {
+        let Some(patch) = taken_over(live) else { return Ok(()) };
+        match self.cx.cluster.json_patch(id, &patch, None, MANAGER).await {
+            Ok(_) => Ok(()),
+            // Somebody wrote in between; the next release looks again.
+            Err(ClusterError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes what the release has no longer; objects that are kept by policy stay.
+    ///
+    /// Errors with everything that the server refused.
+    pub async fn delete_rest(&self, originals: &[Placed], targets: &[Placed]) -> Result<(), String> {
+        let wanted: BTreeSet<&Id> = targets.iter().map(|target| &target.id).collect();
+        let rest = originals.iter().filter(|original| !wanted.contains(&original.id));
+        let mut failed = Vec::new();
+        for original in rest {
+            let live = match self.cx.cluster.get_as(&original.api, &original.id).await {
+                Ok(Some(live)) => live,
+                Ok(None) => continue,
+                Err(error) => {
+                    failed.push(format!("{}: {error}", original.id));
+                    continue;
+                }
+            };
+            if is_kept(&live) {
+                continue;
+            }
+            if let Err(error) = self.delete_one(&original.id, &live, Propagation::Background).await {
+                failed.push(format!("{}: {error}", original.id));
+            }
+        }
+        if failed.is_empty() { Ok(()) } else { Err(format!("failed to delete resource {}", failed.join(" && "))) }
+    }
+
+    /// Deletes all objects of the release that are its own and not kept; answers which were asked to go.
+    ///
+    /// Errors with everything that the server refused, and with what could not be looked at.
+    pub async fn delete_all(&self, placed: &[Placed], propagation: Propagation) -> (Vec<Id>, Result<(), String>) {
+        let (mut gone, mut failed) = (Vec::new(), Vec::new());
+        for placed in placed.iter().rev().filter(|placed| !is_kept(&placed.document)) {
+            let live = match self.cx.cluster.get_as(&placed.api, &placed.id).await {
+                Ok(Some(live)) => live,
+                Ok(None) => continue,
+                Err(error) => {
+                    failed.push(format!("{}: {error}", placed.id));
+                    continue;
+                }
+            };
+            if let Some(why) = self.foreign(&live) {
+                tracing::info!(id = %placed.id, "is not deleted with the release: {why}");
+                continue;
+            }
+            match self.delete_one(&placed.id, &live, propagation).await {
+                Ok(()) => gone.push(placed.id.clone()),
+                Err(error) => failed.push(format!("{}: {error}", placed.id)),
+            }
+        }
+        let outcome = if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) };
+        (gone, outcome)
+    }
+
+    /// Deletes the very object that was looked at.
+    pub async fn delete_one(&self, id: &Id, live: &Value, propagation: Propagation) -> Result<(), ClusterError> {
+        let uid = live["metadata"]["uid"].as_str().map(str::to_owned);
+        let same = Precondition { uid, resource_version: None };
+        self.cx.cluster.delete(id, propagation, &same).await.map(drop)
+    }
+
+    /// Waits until objects are gone.
+    ///
+    /// Errors with those that are left.
+    pub async fn wait_gone(&self, ids: &[Id], timeout: Duration) -> Result<(), String> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let mut left: Vec<Id> = ids.to_vec();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let mut still = Vec::new();
+            for id in left {
+                match self.cx.cluster.get(&id).await {
+                    Ok(None) | Err(ClusterError::NoKind { .. }) => {}
+                    _ => still.push(id),
+                }
+            }
+            left = still;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() + pause > deadline {
+                let names: Vec<String> = left.iter().take(10).map(ToString::to_string).collect();
+                return Err(format!("timeout waiting for the deletion of: {}", names.join(", ")));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Waits until objects are well; Jobs only when asked for, paused Deployments not at all.
+    ///
+    /// Errors with those that are not.
+    pub async fn wait(&self, run: &mut Run, placed: &[Placed], jobs: bool, timeout: Duration) -> Result<(), String> {
+        let is_job = |placed: &Placed| &*placed.id.kind == "Job" && &*placed.id.group == "batch";
+        let is_paused = |placed: &Placed| placed.document.pointer("/spec/paused") == Some(&Value::Bool(true));
+        let waited: Vec<&Placed> =
+            placed.iter().filter(|placed| (jobs || !is_job(placed)) && !is_paused(placed)).collect();
+        let ids: Vec<Id> = waited.iter().map(|placed| placed.id.clone()).collect();
+        let vanishing: Vec<Id> = waited
+            .iter()
+            .filter(|placed| health::may_vanish(&placed.document))
+            .map(|placed| placed.id.clone())
+            .collect();
+        let waited = run.rest(health::wait(&self.cx.cluster, &ids, &vanishing, timeout, || false)).await;
+        waited.map_err(|unwell: Unwell| unwell.message())
+    }
+}
+
+/// The documents of a manifest, lists taken apart.
+///
+/// Errors when it is no YAML.
+pub fn documents(manifest: &str) -> Result<Vec<Value>, String> {
+    let read = yaml::read_as(manifest.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
+    let read = read.map_err(|error| format!("the manifest cannot be read: {error}"))?;
+    let mut all = Vec::new();
+    for mut document in read.into_iter().map(|document| document.value).filter(Value::is_object) {
+        let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+        match document.get_mut("items").filter(|_| is_list).map(Value::take) {
+            Some(Value::Array(items)) => all.extend(items),
+            _ => all.push(document),
+        }
+    }
+    Ok(all)
+}
+
+/// The inventory of some objects, in the order of the manifest.
+pub fn inventory(placed: &[Placed], crds: &[Placed]) -> Inventory {
+    let entry = |placed: &Placed| InventoryEntry::new(&placed.id, &placed.api.version);
+    Inventory { entries: placed.iter().chain(crds).map(entry).collect() }
+}
+
+/// Whether an object is to stay whatever becomes of its release.
+pub fn is_kept(document: &Value) -> bool {
+    document["metadata"]["annotations"][POLICY]
+        .as_str()
+        .is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
+}
+
+/// The patch that renames fields of Helm's client-side writes to those of its applies; `None` when there are none.
+fn taken_over(live: &Value) -> Option<Value> {
+    let entries = live.pointer("/metadata/managedFields")?.as_array()?;
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    let is_old = |entry: &Value| {
+        let manager = text(entry, "manager");
+        text(entry, "operation") == "Update"
+            && text(entry, "subresource").is_empty()
+            && (manager.eq_ignore_ascii_case("helm") || manager == MANAGER)
+    };
+    let is_apply = |entry: &Value| text(entry, "operation") == "Apply" && text(entry, "manager") == MANAGER;
+    if !entries.iter().any(is_old) || entries.iter().any(is_apply) {
+        return None;
+    }
+    let mut renamed = entries.clone();
+    let first = renamed.iter().position(is_old)?;
+    renamed[first]["manager"] = MANAGER.into();
+    renamed[first]["operation"] = "Apply".into();
+    let mut at = 0;
+    renamed.retain(|entry| {
+        let keep = at <= first || !is_old(entry);
+        at += 1;
+        keep
+    });
+    Some(json!([
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        {"op": "replace", "path": "/metadata/managedFields", "value": renamed},
+    ]))
+}
+
+/// The merge patch from what lives to the target: what the original had and the target has not goes away.
+pub fn three_way(original: Option<&Value>, target: &Value, live: &Value) -> Value {
+    let (Some(new), Some(now)) = (target.as_object(), live.as_object()) else { return target.clone() };
+    let mut patch = serde_json::Map::new();
+    for (key, value) in new {
+        let before = original.and_then(|original| original.get(key));
+        match now.get(key) {
+            Some(current) if current == value => {}
+            Some(current) if current.is_object() && value.is_object() => {
+                let inner = three_way(before, value, current);
+                if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
+                    patch.insert(key.clone(), inner);
+                }
+            }
+            _ => drop(patch.insert(key.clone(), value.clone())),
+        }
+    }
+    let gone = original.and_then(Value::as_object).into_iter().flatten();
+    for (key, _) in gone.filter(|(key, _)| !new.contains_key(*key) && now.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    Value::Object(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_ways_meet_in_one_patch() {
+        let original = json!({"spec": {"a": 1, "b": 2, "n": {"x": 1}}});
+        let target = json!({"spec": {"a": 5, "n": {"y": 1}}});
+        let live = json!({"spec": {"a": 1, "b": 2, "mine": 1, "n": {"x": 1, "y": 1}}, "status": {}});
+        assert_eq!(three_way(Some(&original), &target, &live), json!({"spec": {"a": 5, "b": null, "n": {"x": null}}}));
+        assert_eq!(three_way(None, &live, &live), json!({}));
+    }
+
+    #[test]
+    fn lists_are_taken_apart() {
+        let found = documents("---\nkind: List\nitems:\n- kind: A\n- kind: B\n---\n# nothing\n---\nkind: C\n").unwrap();
+        let kinds: Vec<&str> = found.iter().filter_map(|document| document["kind"].as_str()).collect();
+        assert_eq!(kinds, ["A", "B", "C"]);
+    }
+}
