@@ -64,6 +64,7 @@ impl Console {
     fn ask(&mut self, screen: u32, slot: Slot, ask: Ask, effects: &mut Vec<Effect>) {
         let text = match &ask {
             Ask::Verb(verb, id) | Ask::VerbOn { verb, id, .. } => format!("{} {id}", verb.name()),
+            Ask::Release { id, .. } => format!("reconcile {id}"),
             Ask::Save { id, .. } => format!("save {id}"),
             Ask::Put { document } => Id::of(document).map_or("create".into(), |id| format!("create {id}")),
         };

@@ -58,6 +58,12 @@ pub enum Ask {
         id: Id,
         uid: String,
     },
+    /// Reconciles a HelmRelease that shall release once more (`force`) or forget its failures (`reset`).
+    Release {
+        id: Id,
+        force: bool,
+        reset: bool,
+    },
     /// Writes an edited document back. `original` is what the editor opened; `edited` is YAML.
     Save {
         id: Id,
@@ -220,6 +226,10 @@ pub async fn ask(desk: &Desk, ask: Ask, progress: &(dyn Fn(Text) + Send + Sync))
     let (verb, id, uid) = match ask {
         Ask::Verb(verb, id) => (verb, id, None),
         Ask::VerbOn { verb, id, uid } => (verb, id, Some(uid)),
+        Ask::Release { id, force, reset } => {
+            let document = live(desk, &id).await?;
+            return reconcile::release(desk, &document, &id, (force, reset), progress).await;
+        }
         Ask::Save { id, original, edited } => return edit::save(desk, &id, &original, &edited, progress).await,
         Ask::Put { document } => return put::put(desk, document, progress).await,
     };

@@ -7,14 +7,45 @@ use serde_json::json;
 use super::settle::{Patience, settle};
 use super::{Desk, Outcome, Progress, Refusal, live, offers, refuse};
 use crate::base::{Id, Revision, Text, Value};
+use crate::kinds::helm_release::{self, FORCE_AT, RESET_AT};
 use crate::kinds::meta::REQUESTED_AT;
 use crate::kinds::{self, Family, Tie, Verb};
+
+/// How far up the sources are followed.
+const CHAIN: usize = 3;
 
 /// Asks for a reconciliation and answers with the revision it ended at.
 pub(super) async fn reconcile(
     desk: &Desk,
     document: &Value,
     id: &Id,
+    progress: Progress<'_>,
+) -> Result<Outcome, Refusal> {
+    asked(desk, document, id, &[], progress).await
+}
+
+/// Asks a HelmRelease for a reconciliation that releases once more, or forgets its failures, or both.
+pub(super) async fn release(
+    desk: &Desk,
+    document: &Value,
+    id: &Id,
+    (force, reset): (bool, bool),
+    progress: Progress<'_>,
+) -> Result<Outcome, Refusal> {
+    if *id != helm_release::KIND.id(&id.namespace, &id.name) {
+        return Err(refuse(format!("{id} takes neither force nor reset"), "only HelmReleases do"));
+    }
+    let keys = [(force, FORCE_AT), (reset, RESET_AT)];
+    let keys: Vec<&str> = keys.into_iter().filter(|(wanted, _)| *wanted).map(|(_, key)| key).collect();
+    asked(desk, document, id, &keys, progress).await
+}
+
+/// Asks by annotation; `also` are further annotations that carry the same token.
+async fn asked(
+    desk: &Desk,
+    document: &Value,
+    id: &Id,
+    also: &[&str],
     progress: Progress<'_>,
 ) -> Result<Outcome, Refusal> {
     offers(id, Verb::Reconcile)?;
@@ -24,7 +55,11 @@ pub(super) async fn reconcile(
         return Ok(Outcome { message, id: id.clone() });
     }
     let token = jiff::Timestamp::now().to_string();
-    let patch = json!({"metadata": {"uid": document["metadata"]["uid"], "annotations": {REQUESTED_AT: token}}});
+    let mut annotations = json!({REQUESTED_AT: token});
+    for key in also {
+        annotations[*key] = token.as_str().into();
+    }
+    let patch = json!({"metadata": {"uid": document["metadata"]["uid"], "annotations": annotations}});
     super::patch(desk, id, &patch).await?;
     progress(Text::new(format!("{id}: asked to reconcile")));
     let settled = settle(desk, id, Some(&token), Patience::Handled, progress).await?;
@@ -44,11 +79,27 @@ pub(super) async fn with_source(
     let Some(source) = relations.into_iter().find(|relation| relation.tie == Tie::Source).map(|found| found.to) else {
         return Err(refuse(format!("{id} names no source"), "reconcile it without its source"));
     };
-    let found = live(desk, &source).await?;
-    let fetched = reconcile(desk, &found, &source, progress).await?;
-    progress(Text::new(format!("{source}: {}", fetched.message)));
+    fetch(desk, &source, progress).await?;
     let document = live(desk, id).await?;
     reconcile(desk, &document, id, progress).await
+}
+
+/// Fetches a source, and what it is made from before it: a chart comes out of a repository.
+async fn fetch(desk: &Desk, source: &Id, progress: Progress<'_>) -> Result<(), Refusal> {
+    let mut chain = vec![source.clone()];
+    while chain.len() <= CHAIN {
+        let Some(last) = chain.last() else { break };
+        let relations = (kinds::of_id(last).relations)(&live(desk, last).await?);
+        let Some(above) = relations.into_iter().find(|relation| relation.tie == Tie::Source) else { break };
+        chain.push(above.to);
+    }
+    // A repository that is only a place, such as one of OCI charts, has nothing to fetch.
+    for source in chain.iter().rev().filter(|source| kinds::of_id(source).offers(Verb::Reconcile)) {
+        let found = live(desk, source).await?;
+        let fetched = reconcile(desk, &found, source, progress).await?;
+        progress(Text::new(format!("{source}: {}", fetched.message)));
+    }
+    Ok(())
 }
 
 fn refuse_suspended(document: &Value, id: &Id) -> Result<(), Refusal> {
@@ -65,6 +116,7 @@ pub(super) fn achievement(id: &Id, document: &Value) -> String {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (did, revision) = match kinds::of_id(id).family {
         Family::Source => ("fetched", text("/status/artifact/revision")),
+        _ if &*id.group == helm_release::GROUP => ("released", text("/status/history/0/chartVersion")),
         _ => ("applied", text("/status/lastAppliedRevision")),
     };
     match revision {

@@ -16,6 +16,7 @@ use crate::kinds::{Kind, check};
 use crate::verbs::{self, Ask};
 
 mod git_repository;
+mod helm_release;
 mod kustomization;
 
 #[derive(clap::Args, Debug)]
@@ -34,6 +35,9 @@ enum What {
     /// A path of a source to build and apply
     #[command(visible_alias = "ks")]
     Kustomization(kustomization::Args),
+    /// A chart to release with values
+    #[command(visible_alias = "hr", name = "helmrelease")]
+    HelmRelease(Box<helm_release::Args>),
 }
 
 #[derive(Subcommand, Debug)]
@@ -69,6 +73,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     match args.what {
         What::Source { source: Source::Git(args) } => git_repository::run(cx, args).await,
         What::Kustomization(args) => kustomization::run(cx, args).await,
+        What::HelmRelease(args) => helm_release::run(cx, *args).await,
     }
 }
 

@@ -58,7 +58,10 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
     let mut preview = Preview::default();
     let mut about = |label: &str, value: String| preview.about.push((Text::new(label), Text::new(value)));
     about("Chart", format!("{}@{}", work.wanted.chart_name, work.wanted.chart_version));
-    about("Released", released.map_or_else(|| "nothing yet".into(), |it| format!("{} ({})", it.versioned_chart(), it.full_name())));
+    about(
+        "Released",
+        released.map_or_else(|| "nothing yet".into(), |it| format!("{} ({})", it.versioned_chart(), it.full_name())),
+    );
     about("Why", why(&state).into());
     if object.spec.suspend == Some(true) {
         preview.notes.push(Text::new("it is suspended: nothing of this happens before it is resumed"));
@@ -169,7 +172,9 @@ async fn foresee(objects: &Objects<'_>, document: Value) -> Seen {
     let cluster = &objects.cx.cluster;
     let live = match cluster.get_as(&placed.api, &placed.id).await {
         Ok(live) => live,
-        Err(error) => return Seen { note: Some(format!("{}: {error}", placed.id)), placed: Some(placed), ..Seen::default() },
+        Err(error) => {
+            return Seen { note: Some(format!("{}: {error}", placed.id)), placed: Some(placed), ..Seen::default() };
+        }
     };
     match cluster.apply(&placed.document, &Apply { manager: MANAGER, force: true, dry_run: true }).await {
         Ok(after) => Seen { placed: Some(placed), before: live, after: Some(after), note: None },
