@@ -9,10 +9,14 @@ mod act;
 mod cycle;
 mod decide;
 mod drift;
+mod history;
 mod hooks;
 mod leave;
+mod merging;
 mod objects;
+mod perform;
 mod plan;
+mod prepare;
 mod preview;
 mod render;
 mod report;
@@ -56,7 +60,7 @@ impl Reconciler for HelmReleases {
 
     async fn reconcile(&self, cx: &Context, object: &mut HelmRelease, run: &mut Run) -> Result<Next, Failure> {
         let plan = Plan::of(object, &cx.options)?;
-        let (force, reset) = decide::requests(object);
+        let (force, reset) = history::requests(object);
         source::reconcile_template(cx, object, run).await?;
         run.progress("Fulfilling prerequisites");
         check_dependencies(cx, object).await?;
@@ -221,7 +225,7 @@ async fn uninstall_old(cx: &Context, plan: &Plan, object: &mut HelmRelease, run:
 
 /// Notes what is about to be tried; failures of something else are forgotten.
 fn attempt(object: &mut HelmRelease, wanted: &Wanted, oci_digest: Option<String>, reset: bool) {
-    let resets = decide::resets(object, wanted, reset);
+    let resets = history::resets(object, wanted, reset);
     let (generation, namespace) = (object.metadata.generation, object.storage_namespace().to_owned());
     let status = object.status.get_or_insert_default();
     if resets {

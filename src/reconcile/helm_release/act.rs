@@ -5,26 +5,20 @@
 //! rollback.go). Deliberate difference: a rollback whose hooks fail is failed, not pending for ever.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::super::{Context, Run};
 use super::decide::Wanted;
 use super::hooks::{Hooks, now};
 use super::objects::{self, Manner, Objects, Placed};
 use super::plan::{Action, Plan};
-use super::render::{Ingredients, Rendering, render, set};
+use super::render::Rendering;
 use super::storage::Storage;
-use crate::cluster::{Apply, ClusterError};
-use crate::engine::chart::{self, Capabilities, Chart, Release};
+use crate::engine::chart::{self, Capabilities, Chart};
 use crate::engine::release::{Info, Record, Status, stored_chart};
 use crate::kinds::HelmRelease;
-use crate::kinds::helm_release::{ApplyMode, CrdsPolicy, OWNER_NAME, OWNER_NAMESPACE};
-use crate::kinds::kustomization::Inventory;
-
-/// How long definitions may take until they are served.
-const DEFINITIONS: Duration = Duration::from_secs(60);
+use crate::kinds::helm_release::ApplyMode;
 
 /// Everything that the actions of one reconciliation need.
 pub struct Work<'a> {
@@ -211,54 +205,6 @@ impl Work<'_> {
         }
     }
 
-    /// Renders, and applies definitions first: what is rendered may ask for them.
-    async fn prepare(
-        &mut self,
-        object: &HelmRelease,
-        run: &mut Run,
-        revision: i64,
-        is_upgrade: bool,
-        action: &Action,
-        server_side: bool,
-    ) -> Result<(Rendering, Vec<Placed>), String> {
-        let mut rendering = self.render(object, revision, is_upgrade, action.timeout).await?;
-        let mut crds = Vec::new();
-        if action.crds != CrdsPolicy::Skip && !rendering.crds.is_empty() {
-            let applied = self.apply_definitions(object, run, &rendering.crds, action.crds, server_side).await;
-            let (all, changed) =
-                applied.map_err(|error| format!("failed to apply CustomResourceDefinitions: {error}"))?;
-            crds = all;
-            if changed {
-                self.capabilities = Arc::new(super::capabilities(self.cx).await.map_err(text)?);
-                rendering = self.render(object, revision, is_upgrade, action.timeout).await?;
-            }
-        }
-        Ok((rendering, crds))
-    }
-
-    /// Renders the release.
-    ///
-    /// Errors with what the chart says.
-    pub async fn render(
-        &self,
-        object: &HelmRelease,
-        revision: i64,
-        is_upgrade: bool,
-        timeout: Duration,
-    ) -> Result<Rendering, String> {
-        let (name, namespace) = (self.release.clone(), self.namespace.clone());
-        let with = Ingredients {
-            cluster: &self.cx.cluster,
-            object,
-            chart: &self.chart,
-            values: &self.values,
-            capabilities: &self.capabilities,
-            release: Release { name, namespace, revision, is_upgrade },
-            timeout,
-        };
-        render(with).await
-    }
-
     async fn read(&self, what: &str, manifest: &str) -> Result<Vec<Placed>, String> {
         let read = self.objects().read(manifest).await;
         read.map_err(|error| format!("unable to build kubernetes objects from {what} manifest: {error}"))
@@ -346,75 +292,6 @@ impl Work<'_> {
             Ok(()) => error,
             Err(why) => format!("an error occurred while cleaning up resources. original error: {error}: {why}"),
         })
-    }
-
-    /// Writes what is about to be there into the status, so that a crash in between forgets nothing.
-    async fn keep_inventory(
-        &self,
-        object: &mut HelmRelease,
-        run: &mut Run,
-        inventory: Inventory,
-    ) -> Result<(), String> {
-        let status = object.status.get_or_insert_default();
-        if status.inventory.as_ref() == Some(&inventory) {
-            return Ok(());
-        }
-        status.inventory = Some(inventory);
-        run.save(object).await.map_err(|failure| failure.cause().message.clone())
-    }
-
-    async fn create_namespace(&self, server_side: bool) -> Result<(), ClusterError> {
-        let name = &self.namespace;
-        let document =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"name": name}}});
-        let cluster = &self.cx.cluster;
-        let id = crate::base::Id::new("", "Namespace", "", name);
-        if cluster.get(&id).await?.is_some() {
-            return Ok(());
-        }
-        let made = match server_side {
-            true => cluster.apply(&document, &Apply { manager: objects::MANAGER, force: false, dry_run: false }).await,
-            false => cluster.create(&document, objects::MANAGER, false).await,
-        };
-        match made {
-            Err(ClusterError::Exists { .. }) => Ok(()),
-            answer => answer.map(drop),
-        }
-    }
-
-    /// Applies the definitions of `crds/`; answers all of them, and whether any was new or changed.
-    async fn apply_definitions(
-        &self,
-        object: &HelmRelease,
-        run: &mut Run,
-        files: &[(String, String)],
-        policy: CrdsPolicy,
-        server_side: bool,
-    ) -> Result<(Vec<Placed>, bool), String> {
-        let mut all = Vec::new();
-        for (path, file) in files {
-            let read = self.objects().read(file).await;
-            let read =
-                read.map_err(|error| format!("failed to parse CustomResourceDefinitions from {path}: {error}"))?;
-            all.extend(read.into_iter().filter(|placed| &*placed.id.kind == "CustomResourceDefinition"));
-        }
-        let mut wanted = Vec::new();
-        for placed in &mut all {
-            set(&mut placed.document, "labels", OWNER_NAME, object.metadata.name.as_deref().unwrap_or_default());
-            set(&mut placed.document, "labels", OWNER_NAMESPACE, object.own_namespace());
-            let live = self.cx.cluster.get_as(&placed.api, &placed.id).await.map_err(text)?;
-            if live.is_none() || policy == CrdsPolicy::CreateReplace {
-                wanted.push(placed.clone());
-            }
-        }
-        if wanted.is_empty() {
-            return Ok((all, false));
-        }
-        let manner = Manner { server_side, replace: !server_side };
-        let (created, written) = self.objects().write(&[], &wanted, manner).await;
-        written?;
-        self.objects().wait(run, &wanted, false, DEFINITIONS).await?;
-        Ok((all, !created.is_empty() || policy == CrdsPolicy::CreateReplace))
     }
 }
 

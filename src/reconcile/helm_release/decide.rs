@@ -7,16 +7,11 @@
 
 use std::time::Duration;
 
+use super::history::{failures_of, has_been_tested, has_failed_test, is_same, previous};
 use super::plan::Plan;
-use crate::engine::release::{Record, Status, observed_digest};
+use crate::engine::release::{Record, Status};
 use crate::kinds::HelmRelease;
-use crate::kinds::helm_release::{
-    DriftMode, FORCE_AT, HelmReleaseStatus, NameChange, RESET_AT, RemediationStrategy, SNAPSHOT_VERSION, Snapshot,
-};
-use crate::kinds::meta::REQUESTED_AT;
-
-/// Snapshots kept when none of them is a good one.
-const SNAPSHOTS: usize = 5;
+use crate::kinds::helm_release::{DriftMode, NameChange, RemediationStrategy, Snapshot};
 
 /// What was found in the storage.
 #[derive(Clone, Debug, Default)]
@@ -224,12 +219,6 @@ fn deployed(object: &HelmRelease, plan: &Plan, last: &Record, latest: &Snapshot,
     State::InSync
 }
 
-/// Whether a record is the one that a snapshot was taken of. Snapshots of older forms are taken at their word.
-pub fn is_same(snapshot: &Snapshot, record: &Record) -> bool {
-    snapshot.api_version.as_deref() != Some(SNAPSHOT_VERSION)
-        || snapshot.digest == observed_digest(record, snapshot.oci_digest.as_deref())
-}
-
 /// Chooses the next step.
 ///
 /// Errors with why nothing more is done.
@@ -341,49 +330,6 @@ pub fn after_remedy(object: &HelmRelease, plan: &Plan) -> After {
     }
 }
 
-/// The failures that count for the action that was tried last.
-pub fn failures_of(status: &HelmReleaseStatus) -> i64 {
-    match status.last_attempted_release_action.as_deref() {
-        Some("install") => status.install_failures,
-        Some("upgrade") => status.upgrade_failures,
-        _ => 0,
-    }
-}
-
-/// The newest snapshot before the latest that was well.
-pub fn previous(history: &[Snapshot], ignore_tests: bool) -> Option<&Snapshot> {
-    history.iter().skip(1).find(|snapshot| is_good(snapshot, ignore_tests))
-}
-
-fn is_good(snapshot: &Snapshot, ignore_tests: bool) -> bool {
-    matches!(Status::of(&snapshot.status), Status::Deployed | Status::Superseded)
-        && (ignore_tests || !has_failed_test(snapshot))
-}
-
-/// Shortens the history as a choice asks.
-pub fn shorten(history: &mut Vec<Snapshot>, how: History, ignore_tests: bool) {
-    history.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.version));
-    match how {
-        History::Keep => {}
-        History::Clear => history.clear(),
-        History::Recent => history.truncate(SNAPSHOTS),
-        History::Truncate => {
-            let good = history.iter().skip(1).position(|snapshot| is_good(snapshot, ignore_tests));
-            history.truncate(good.map_or(SNAPSHOTS, |at| at + 2));
-        }
-    }
-}
-
-/// Whether tests were run to an end; no tests at all count as that.
-pub fn has_been_tested(snapshot: &Snapshot) -> bool {
-    let Some(hooks) = &snapshot.test_hooks else { return false };
-    has_failed_test(snapshot) || hooks.values().all(|hook| hook.phase.as_deref() == Some("Succeeded"))
-}
-
-pub fn has_failed_test(snapshot: &Snapshot) -> bool {
-    snapshot.test_hooks.iter().flatten().any(|(_, hook)| hook.phase.as_deref() == Some("Failed"))
-}
-
 /// What became of the place that a release is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -420,29 +366,154 @@ pub fn target(object: &HelmRelease, chart_name: &str, hold: bool) -> Target {
     }
 }
 
-/// Whether the failures so far say nothing any more.
-pub fn resets(object: &HelmRelease, wanted: &Wanted, asked: bool) -> bool {
-    let status = object.status.clone().unwrap_or_default();
-    status.last_attempted_generation != object.metadata.generation
-        || status.last_attempted_revision.as_deref() != Some(&wanted.chart_version)
-        || status.last_attempted_config_digest.as_ref().is_some_and(|digest| *digest != wanted.config_digest)
-        || asked
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::release::config_digest;
+    use crate::kinds::helm_release::HelmReleaseSpec;
+    use crate::reconcile::Options;
+    use serde_json::{Value, json};
 
-/// What a person asked for by annotation: to force, to reset. The requests count as handled from now on.
-///
-/// Source: fluxcd/pkg apis/meta (HandleAnnotationRequest).
-pub fn requests(object: &mut HelmRelease) -> (bool, bool) {
-    let annotations = object.metadata.annotations.clone().unwrap_or_default();
-    let status = object.status.get_or_insert_default();
-    let requested = annotations.get(REQUESTED_AT);
-    let is_new = requested.is_some() && status.last_handled_reconcile_at.as_ref() != requested;
-    let asked = |key: &str, handled: &mut Option<String>| {
-        let Some(at) = annotations.get(key) else { return false };
-        let before = handled.replace(at.clone());
-        is_new && requested == Some(at) && before.as_ref() != Some(at)
-    };
-    let force = asked(FORCE_AT, &mut status.last_handled_force_at);
-    let reset = asked(RESET_AT, &mut status.last_handled_reset_at);
-    (force, reset)
+    use super::super::report::snapshot;
+
+    fn record(version: i64, status: Status) -> Record {
+        let mut record = Record { name: "web".into(), namespace: "a".into(), version, ..Record::default() };
+        record.info.status = status;
+        record.chart = json!({"metadata": {"name": "app", "version": "1.0.0"}});
+        record
+    }
+
+    fn wanted() -> Wanted {
+        Wanted {
+            chart_name: "app".into(),
+            chart_version: "1.0.0".into(),
+            config_digest: config_digest(&serde_json::Map::new()),
+            ..Wanted::default()
+        }
+    }
+
+    /// A release whose history has these records, newest first, after an action.
+    fn object(spec: &Value, history: &[&Record], action: &str) -> HelmRelease {
+        let mut all = json!({"interval": "1m", "chartRef": {"kind": "HelmChart", "name": "c"}});
+        for (key, value) in spec.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        let spec: HelmReleaseSpec = serde_json::from_value(all).unwrap();
+        let mut object = HelmRelease::new("web", spec);
+        object.metadata.namespace = Some("a".into());
+        let status = object.status.get_or_insert_default();
+        status.history = history.iter().map(|record| snapshot(record, None)).collect();
+        status.last_attempted_release_action = (!action.is_empty()).then(|| action.into());
+        object
+    }
+
+    fn decided(object: &HelmRelease, observed: &Observed, force: bool) -> (State, String) {
+        let plan = Plan::of(object, &Options::default()).unwrap();
+        let state = state(object, &plan, observed, &wanted());
+        let next = match next(object, &plan, &state, observed, force) {
+            Ok(choice) => format!("{:?}", choice.step),
+            Err(stop) => format!("{stop:?}"),
+        };
+        (state, next)
+    }
+
+    fn found(record: &Record) -> Observed {
+        Observed { last: Some(record.clone()), ..Observed::default() }
+    }
+
+    #[test]
+    fn every_state_has_its_step() {
+        let (deployed, failed) = (record(1, Status::Deployed), record(2, Status::Failed));
+        let gone = record(1, Status::Uninstalled);
+        let none = json!({});
+        let tests = json!({"test": {"enable": true}});
+        let warn = json!({"driftDetection": {"mode": "warn"}});
+        let rows: Vec<(HelmRelease, Observed, &str, &str)> = vec![
+            (object(&none, &[], ""), Observed::default(), "Absent", "Install"),
+            (
+                object(&none, &[&deployed], ""),
+                Observed { orphans: true, ..Observed::default() },
+                "Orphaned",
+                "Orphaned",
+            ),
+            (object(&none, &[], ""), found(&deployed), "Unmanaged", "Upgrade"),
+            (object(&none, &[], ""), found(&gone), "Absent", "Install"),
+            (object(&none, &[&deployed], ""), found(&deployed), "InSync", "Done"),
+            (object(&none, &[&gone], ""), found(&deployed), "Unmanaged", "Upgrade"),
+            (object(&tests, &[&deployed], ""), found(&deployed), "Untested", "Test"),
+            (object(&warn, &[&deployed], ""), found(&deployed), "InSync", "Done"),
+            (object(&none, &[&failed, &deployed], ""), found(&failed), "Failed", "Upgrade"),
+            (object(&none, &[], ""), found(&record(1, Status::Uninstalling)), "Leaving", "Uninstall"),
+            (
+                object(&none, &[], ""),
+                Observed { own: true, ..found(&record(1, Status::PendingInstall)) },
+                "Locked",
+                "Unlock",
+            ),
+            (object(&none, &[], ""), found(&record(1, Status::PendingUpgrade)), "Held(600s)", "Held(600s)"),
+        ];
+        for (object, observed, state, step) in rows {
+            let (found, next) = decided(&object, &observed, false);
+            assert_eq!((format!("{found:?}").as_str(), next.as_str()), (state, step));
+        }
+    }
+
+    #[test]
+    fn a_failed_release_is_remedied_as_the_spec_says() {
+        let (deployed, failed) = (record(1, Status::Superseded), record(2, Status::Failed));
+        let step = |spec: Value, action: &str, failures: i64, previous: Previous, force: bool| {
+            let mut object = object(&spec, &[&failed, &deployed], action);
+            let status = object.status.get_or_insert_default();
+            (status.install_failures, status.upgrade_failures) = (failures, failures);
+            decided(&object, &Observed { previous, ..found(&failed) }, force).1
+        };
+        let retries = |count: i64| json!({"upgrade": {"remediation": {"retries": count}}});
+        let strategy = json!({"upgrade": {"remediation": {"retries": 1, "strategy": "uninstall"}}});
+        let retry = json!({"upgrade": {"strategy": {"name": "RetryOnFailure"}}});
+        let install = json!({"install": {"remediation": {"retries": 1}}});
+        assert_eq!(step(json!({}), "upgrade", 1, Previous::Good, false), "RetriesExceeded");
+        assert_eq!(step(json!({}), "upgrade", 0, Previous::Good, false), "Upgrade");
+        assert_eq!(step(json!({}), "upgrade", 1, Previous::Good, true), "Upgrade");
+        assert_eq!(step(retries(1), "upgrade", 1, Previous::Good, false), "Rollback");
+        assert_eq!(step(retries(-1), "upgrade", 9, Previous::Good, false), "Rollback");
+        assert_eq!(
+            step(retries(1), "upgrade", 2, Previous::Good, false),
+            "Rollback",
+            "the last failure is remedied too"
+        );
+        assert_eq!(step(retries(1), "upgrade", 1, Previous::Changed, false), "Upgrade");
+        assert_eq!(step(retries(1), "upgrade", 1, Previous::Missing, false), "MissingRollbackTarget");
+        assert_eq!(step(strategy, "upgrade", 1, Previous::Good, false), "Uninstall");
+        assert_eq!(step(retry, "upgrade", 9, Previous::Good, false), "Upgrade");
+        assert_eq!(step(install, "install", 1, Previous::Good, false), "WouldUninstallGood");
+    }
+
+    #[test]
+    fn what_was_decided_for_the_release_makes_it_out_of_sync() {
+        let deployed = record(1, Status::Deployed);
+        let object = object(&json!({}), &[&deployed], "");
+        let plan = Plan::of(&object, &Options::default()).unwrap();
+        let is = |wanted: Wanted| state(&object, &plan, &found(&deployed), &wanted);
+        assert_eq!(is(Wanted { chart_version: "2".into(), ..wanted() }), State::OutOfSync("release chart changed"));
+        assert_eq!(
+            is(Wanted { config_digest: "x".into(), ..wanted() }),
+            State::OutOfSync("release config values changed")
+        );
+    }
+
+    #[test]
+    fn a_chart_of_another_name_is_held_until_somebody_says_how() {
+        let deployed = record(1, Status::Deployed);
+        let with = |spec: Value, hold: bool| {
+            let mut object = object(&spec, &[&deployed], "");
+            object.status.get_or_insert_default().storage_namespace = Some("a".into());
+            target(&object, "other", hold)
+        };
+        let strategy = |name: &str| json!({"upgrade": {"chartNameChangeStrategy": name}});
+        assert_eq!(with(json!({}), true), Target::Renamed);
+        assert_eq!(with(json!({}), false), Target::Moved("chart name"));
+        assert_eq!(with(strategy("Reinstall"), true), Target::Moved("chart name"));
+        assert_eq!(with(strategy("InPlaceUpdate"), true), Target::Same);
+        assert_eq!(with(json!({"releaseName": "new"}), true), Target::Moved("release name"));
+    }
 }

@@ -9,7 +9,8 @@ use crate::base::{format_duration, parse_duration};
 use crate::cluster::Propagation;
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{
-    ActionStrategy, ApplyMode, CrdsPolicy, DriftMode, Remediation, RemediationStrategy, TestFilter,
+    ActionStrategy, ApplyMode, CrdsPolicy, DriftMode, Install, Remediation, RemediationStrategy, Rollback, TestFilter,
+    Uninstall, Upgrade,
 };
 
 /// The times and switches of one spec.
@@ -102,65 +103,17 @@ impl Plan {
         let interval = Times::read("interval", Some(&spec.interval), Duration::ZERO)?;
         let timeout = Times::read("timeout", spec.timeout.as_ref(), Duration::from_secs(300))?;
         let (install, upgrade) = (spec.install.clone().unwrap_or_default(), spec.upgrade.clone().unwrap_or_default());
-        let (rollback, uninstall) =
-            (spec.rollback.clone().unwrap_or_default(), spec.uninstall.clone().unwrap_or_default());
-        let test = spec.test.clone().unwrap_or_default();
+        let (uninstall, test) = (spec.uninstall.clone().unwrap_or_default(), spec.test.clone().unwrap_or_default());
         let ignores = on(test.ignore_failures);
-        let plain = Action {
-            timeout,
-            take_ownership: true,
-            wait: true,
-            wait_for_jobs: true,
-            hooks: true,
-            crds: CrdsPolicy::Create,
-            apply: ApplyMode::Auto,
-            force: false,
-            cleanup: false,
-        };
-        let install_apply =
-            if install.server_side_apply == Some(false) { ApplyMode::Disabled } else { ApplyMode::Enabled };
         Ok(Plan {
             interval,
             timeout,
             max_history: spec.max_history.unwrap_or(5),
             drift: spec.drift_detection.as_ref().and_then(|drift| drift.mode).unwrap_or_default(),
-            install: Action {
-                timeout: Times::read("install.timeout", install.timeout.as_ref(), timeout)?,
-                take_ownership: !on(install.disable_take_ownership),
-                wait: !on(install.disable_wait),
-                wait_for_jobs: !on(install.disable_wait_for_jobs),
-                hooks: !on(install.disable_hooks),
-                crds: install.crds.unwrap_or_default(),
-                apply: install_apply,
-                ..plain
-            },
-            upgrade: Action {
-                timeout: Times::read("upgrade.timeout", upgrade.timeout.as_ref(), timeout)?,
-                take_ownership: !on(upgrade.disable_take_ownership),
-                wait: !on(upgrade.disable_wait),
-                wait_for_jobs: !on(upgrade.disable_wait_for_jobs),
-                hooks: !on(upgrade.disable_hooks),
-                crds: upgrade.crds.unwrap_or_default(),
-                apply: upgrade.server_side_apply.unwrap_or_default(),
-                force: on(upgrade.force),
-                cleanup: on(upgrade.cleanup_on_fail),
-            },
-            rollback: Action {
-                timeout: Times::read("rollback.timeout", rollback.timeout.as_ref(), timeout)?,
-                wait: !on(rollback.disable_wait),
-                wait_for_jobs: !on(rollback.disable_wait_for_jobs),
-                hooks: !on(rollback.disable_hooks),
-                apply: rollback.server_side_apply.unwrap_or_default(),
-                force: on(rollback.force),
-                cleanup: on(rollback.cleanup_on_fail),
-                ..plain
-            },
-            uninstall: Action {
-                timeout: Times::read("uninstall.timeout", uninstall.timeout.as_ref(), timeout)?,
-                wait: !on(uninstall.disable_wait),
-                hooks: !on(uninstall.disable_hooks),
-                ..plain
-            },
+            install: for_install(&install, timeout)?,
+            upgrade: for_upgrade(&upgrade, timeout)?,
+            rollback: for_rollback(&spec.rollback.clone().unwrap_or_default(), timeout)?,
+            uninstall: for_uninstall(&uninstall, timeout)?,
             install_remedy: remedy(install.remediation.as_ref(), install.strategy.as_ref(), ignores, true)?,
             upgrade_remedy: remedy(upgrade.remediation.as_ref(), upgrade.strategy.as_ref(), ignores, false)?,
             test: Tests {
@@ -199,6 +152,70 @@ impl Plan {
     pub fn ignores_tests(&self, object: &HelmRelease) -> bool {
         self.active_remedy(object).map_or(self.test.ignore_failures, |remedy| remedy.ignore_tests)
     }
+}
+
+/// An action with everything at its default.
+fn plain(timeout: Duration) -> Action {
+    Action {
+        timeout,
+        take_ownership: true,
+        wait: true,
+        wait_for_jobs: true,
+        hooks: true,
+        crds: CrdsPolicy::Create,
+        apply: ApplyMode::Auto,
+        force: false,
+        cleanup: false,
+    }
+}
+
+fn for_install(install: &Install, timeout: Duration) -> Result<Action, Failure> {
+    Ok(Action {
+        timeout: Times::read("install.timeout", install.timeout.as_ref(), timeout)?,
+        take_ownership: !on(install.disable_take_ownership),
+        wait: !on(install.disable_wait),
+        wait_for_jobs: !on(install.disable_wait_for_jobs),
+        hooks: !on(install.disable_hooks),
+        crds: install.crds.unwrap_or_default(),
+        apply: if install.server_side_apply == Some(false) { ApplyMode::Disabled } else { ApplyMode::Enabled },
+        ..plain(timeout)
+    })
+}
+
+fn for_upgrade(upgrade: &Upgrade, timeout: Duration) -> Result<Action, Failure> {
+    Ok(Action {
+        timeout: Times::read("upgrade.timeout", upgrade.timeout.as_ref(), timeout)?,
+        take_ownership: !on(upgrade.disable_take_ownership),
+        wait: !on(upgrade.disable_wait),
+        wait_for_jobs: !on(upgrade.disable_wait_for_jobs),
+        hooks: !on(upgrade.disable_hooks),
+        crds: upgrade.crds.unwrap_or_default(),
+        apply: upgrade.server_side_apply.unwrap_or_default(),
+        force: on(upgrade.force),
+        cleanup: on(upgrade.cleanup_on_fail),
+    })
+}
+
+fn for_rollback(rollback: &Rollback, timeout: Duration) -> Result<Action, Failure> {
+    Ok(Action {
+        timeout: Times::read("rollback.timeout", rollback.timeout.as_ref(), timeout)?,
+        wait: !on(rollback.disable_wait),
+        wait_for_jobs: !on(rollback.disable_wait_for_jobs),
+        hooks: !on(rollback.disable_hooks),
+        apply: rollback.server_side_apply.unwrap_or_default(),
+        force: on(rollback.force),
+        cleanup: on(rollback.cleanup_on_fail),
+        ..plain(timeout)
+    })
+}
+
+fn for_uninstall(uninstall: &Uninstall, timeout: Duration) -> Result<Action, Failure> {
+    Ok(Action {
+        timeout: Times::read("uninstall.timeout", uninstall.timeout.as_ref(), timeout)?,
+        wait: !on(uninstall.disable_wait),
+        hooks: !on(uninstall.disable_hooks),
+        ..plain(timeout)
+    })
 }
 
 fn on(switch: Option<bool>) -> bool {
