@@ -14,6 +14,7 @@ use super::history;
 use super::leave::{self, Gone};
 use super::report::{self, About, DRIFTED, News, RELEASED, REMEDIED, TESTED};
 use crate::base::format_duration;
+use crate::kinds::helm_release::Snapshot;
 
 impl Cycle<'_, '_> {
     /// Does one step.
