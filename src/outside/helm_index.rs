@@ -283,7 +283,7 @@ entries:
   - {name: app, version: 1.10.0+b, urls: [b], created: '2026-02-01T00:00:00Z'}
   - {name: app, version: 1.10.0+c, urls: [c], created: '2026-01-05T00:00:00Z'}
   - {name: app, version: v0.9.0}
-  - {name: app, version: '1.3'}
+  - {name: app, version: 1.3, appVersion: 2}
   - null
   - {name: app}
   - {version: 1.0.0}
@@ -319,6 +319,7 @@ entries:
         let sorted = ["2.0.0-rc.1", "1.10.0+a", "1.10.0+b", "1.10.0+c", "1.2.0", "v0.9.0", "0.1.0", "1.3"];
         assert_eq!(versions, sorted);
         assert_eq!(json["entries"]["app"][4]["appVersion"], "9", "all that an entry says is kept");
+        assert_eq!(json["entries"]["app"][7]["appVersion"], "2", "as text");
         assert_eq!(read(&index.to_json()).unwrap().to_json(), index.to_json(), "JSON is read like YAML");
     }
 

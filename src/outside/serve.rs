@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::io::ReaderStream;
 
 use super::artifacts::Artifacts;
+use crate::base::FileTree;
 
 const CONNECTIONS: usize = 256;
 const PER_PEER: usize = 32;
@@ -54,10 +55,22 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAd
 
 /// Serves stored artifacts until the answer is dropped.
 pub fn serve(listener: TcpListener, artifacts: Artifacts) -> Served {
-    Served { task: tokio::spawn(accept(listener, artifacts)) }
+    Served { task: tokio::spawn(accept(listener, Stock::Artifacts(artifacts))) }
 }
 
-async fn accept(listener: TcpListener, artifacts: Artifacts) {
+/// Serves files out of memory until the answer is dropped.
+pub fn serve_files(listener: TcpListener, files: FileTree) -> Served {
+    Served { task: tokio::spawn(accept(listener, Stock::Files(Arc::new(files)))) }
+}
+
+/// What there is to serve.
+#[derive(Clone)]
+enum Stock {
+    Artifacts(Artifacts),
+    Files(Arc<FileTree>),
+}
+
+async fn accept(listener: TcpListener, stock: Stock) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let peers: Arc<Peers> = Arc::default();
     let mut connections = JoinSet::new();
@@ -74,18 +87,18 @@ async fn accept(listener: TcpListener, artifacts: Artifacts) {
             }
         };
         let Some(seat) = Peers::sit(&peers, peer.ip()) else { continue };
-        let artifacts = artifacts.clone();
+        let stock = stock.clone();
         connections.spawn(async move {
-            converse(stream, artifacts).await;
+            converse(stream, stock).await;
             drop((place, seat));
         });
     }
 }
 
-async fn converse(stream: TcpStream, artifacts: Artifacts) {
+async fn converse(stream: TcpStream, stock: Stock) {
     let service = hyper::service::service_fn(move |request| {
-        let artifacts = artifacts.clone();
-        async move { Ok::<_, Infallible>(answer(&artifacts, &request).await) }
+        let stock = stock.clone();
+        async move { Ok::<_, Infallible>(answer(&stock, &request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -96,13 +109,16 @@ async fn converse(stream: TcpStream, artifacts: Artifacts) {
     tokio::time::timeout(CONNECTION_TIME, connection).await.ok();
 }
 
-async fn answer(artifacts: &Artifacts, request: &Request<Incoming>) -> Answer {
+async fn answer(stock: &Stock, request: &Request<Incoming>) -> Answer {
     let is_head = request.method() == Method::HEAD;
     if !is_head && request.method() != Method::GET {
         return empty(StatusCode::METHOD_NOT_ALLOWED);
     }
     let path = request.uri().path().strip_prefix('/').unwrap_or_default().to_owned();
-    let storage = artifacts.clone();
+    let storage = match stock {
+        Stock::Artifacts(artifacts) => artifacts.clone(),
+        Stock::Files(files) => return from_memory(files, &path, is_head),
+    };
     let opened = tokio::task::spawn_blocking(move || {
         let file = storage.open_served(&path)?;
         let size = file.metadata().ok()?.len();
@@ -114,6 +130,14 @@ async fn answer(artifacts: &Artifacts, request: &Request<Incoming>) -> Answer {
         false => StreamBody::new(ReaderStream::new(tokio::fs::File::from_std(file)).map_ok(Frame::data)).boxed_unsync(),
     };
     let head = Response::builder().header("content-type", "application/gzip").header("content-length", size);
+    head.body(body).unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn from_memory(files: &FileTree, path: &str, is_head: bool) -> Answer {
+    let Some(file) = files.get(path) else { return empty(StatusCode::NOT_FOUND) };
+    let bytes = if is_head { Bytes::new() } else { Bytes::copy_from_slice(&file.bytes) };
+    let head = Response::builder().header("content-length", file.bytes.len());
+    let body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
     head.body(body).unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 

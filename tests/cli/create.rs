@@ -208,3 +208,71 @@ fn what_is_written_wrong_is_met_with_help() {
         assert!(stderr.contains(help), "{line}: {stderr}");
     }
 }
+
+#[test]
+fn helm_and_oci_sources_are_exported_as_flux_prints_them() {
+    let head = |kind: &str| {
+        format!(
+            "---\napiVersion: source.toolkit.fluxcd.io/v1\nkind: {kind}\nmetadata:\n  name: podinfo\n  namespace: flux-system\nspec:\n"
+        )
+    };
+    let url = "https://stefanprodan.github.io/charts/podinfo";
+    for (flags, spec) in [
+        (format!("--url={url} --interval 5m"), format!("  interval: 5m0s\n  url: {url}\n")),
+        (
+            "--url=oci://ghcr.io/stefanprodan/charts/podinfo --interval 5m --secret-ref=creds".to_owned(),
+            "  interval: 5m0s\n  secretRef:\n    name: creds\n  type: oci\n  url: oci://ghcr.io/stefanprodan/charts/podinfo\n".to_owned(),
+        ),
+        (
+            format!("--url={url} --secret-ref=creds --pass-credentials --fetch-timeout=2m"),
+            format!("  interval: 1m0s\n  passCredentials: true\n  secretRef:\n    name: creds\n  timeout: 2m0s\n  url: {url}\n"),
+        ),
+    ] {
+        exports(&format!("create source helm podinfo {flags} --export"), &(head("HelmRepository") + &spec));
+    }
+    exports(
+        "create source chart podinfo --source helmrepository/podinfo --chart podinfo --verify-provider cosign \
+         --verify-issuer foo --verify-subject bar --export",
+        &(head("HelmChart")
+            + "  chart: podinfo\n  interval: 1m0s\n  reconcileStrategy: ChartVersion\n  sourceRef:\n    kind: \
+               HelmRepository\n    name: podinfo\n  verify:\n    matchOIDCIdentity:\n    - issuer: foo\n      subject: \
+               bar\n    provider: cosign\n"),
+    );
+    exports(
+        "create source oci podinfo --url=oci://ghcr.io/stefanprodan/manifests/podinfo --tag=6.3.5 --interval 10m \
+         --layer-selector=application/vnd.cncf.helm.chart.content.v1.tar+gzip:copy --secret-ref=creds --export",
+        &(head("OCIRepository")
+            + "  interval: 10m0s\n  layerSelector:\n    mediaType: \
+               application/vnd.cncf.helm.chart.content.v1.tar+gzip\n    operation: copy\n  ref:\n    tag: 6.3.5\n  \
+               secretRef:\n    name: creds\n  url: oci://ghcr.io/stefanprodan/manifests/podinfo\n"),
+    );
+}
+
+#[test]
+fn wrong_flags_of_helm_and_oci_sources_are_told_apart() {
+    for (line, part) in [
+        ("create source helm a --export", "--url is required"),
+        ("create source helm a --url=git://example.com/charts --export", "is not the address of a Helm repository"),
+        ("create source helm a --url=https:// --export", "names no host"),
+        ("create source helm a --url=https://a.b --username=x", "go together"),
+        ("create source chart a --export", "--source is required"),
+        ("create source chart a --source=helmrepository/b --export", "--chart is required"),
+        ("create source chart a --source=HelmRepo/b --chart=c --export", "is not a source of charts"),
+        (
+            "create source chart a --source=Bucket/b --chart=c --reconcile-strategy=x --export",
+            "ChartVersion or Revision",
+        ),
+        ("create source oci a --export", "--url is required"),
+        ("create source oci a --url=oci://a.b/c --export", "what to pull is not said"),
+        ("create source oci a --url=oci://a.b/c:1 --tag=1 --export", "must not contain a tag"),
+        ("create source oci a --url=oci://a.b/c --tag=1 --layer-selector=x:move --export", "extract or copy"),
+        (
+            "create source oci a --url=oci://a.b/c --tag=1 --verify-secret-ref=k --export",
+            "needs a verification provider",
+        ),
+        ("create source oci a --url=oci://a.b/c --tag=1 --verify-provider=x --export", "cosign or notation"),
+    ] {
+        let stderr = Machine::new().run(line).bad();
+        assert!(stderr.contains(part), "{line}: {stderr}");
+    }
+}

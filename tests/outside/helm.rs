@@ -1,7 +1,7 @@
 //! Helm repositories over real HTTP: friendly ones, and those that want credentials or memory.
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use weir::base::Secret;
 use weir::outside::egress::Egress;
@@ -97,29 +97,30 @@ async fn own_certificates_are_trusted_and_shown() {
 #[tokio::test]
 async fn hostile_servers_end_in_an_error() {
     let files = Files::default();
-    files.tell("/endless/index.yaml", Told { status: 200, endless: true, ..Told::default() });
-    files.tell("/loop/index.yaml", Told::new(302, "").with("location", "/loop/index.yaml"));
-    files.tell("/metadata/index.yaml", Told::new(302, "").with("location", "http://169.254.169.254/index.yaml"));
-    files.tell("/gone/index.yaml", Told::new(500, "x"));
+    files.tell("/endless.tgz", Told { status: 200, endless: true, ..Told::default() });
+    files.tell("/loop.tgz", Told::new(302, "").with("location", "/loop.tgz"));
+    files.tell("/metadata.tgz", Told::new(302, "").with("location", "http://169.254.169.254/index.yaml"));
+    files.tell("/gone.tgz", Told::new(500, "x"));
     let bomb = {
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         let zeros = vec![b' '; 1 << 20];
-        (0..200).for_each(|_| gzip.write_all(&zeros).unwrap());
+        (0..11).for_each(|_| gzip.write_all(&zeros).unwrap());
         gzip.finish().unwrap()
     };
-    files.tell("/bomb/index.yaml", Told::new(200, bomb).with("content-encoding", "gzip"));
-    files.tell("/broken/index.yaml", Told::new(200, "not gzip").with("content-encoding", "gzip"));
+    files.tell("/bomb.tgz", Told::new(200, bomb).with("content-encoding", "gzip"));
+    files.tell("/broken.tgz", Told::new(200, "not gzip").with("content-encoding", "gzip"));
     let web = files.serve().await;
     for (path, why) in [
-        ("endless", "is larger than"),
-        ("bomb", "is larger than"),
-        ("loop", "more than 5 redirects"),
-        ("metadata", "169.254.169.254"),
-        ("broken", "cannot be unpacked"),
-        ("gone", "HTTP 500"),
-        ("nothing", "HTTP 404"),
+        ("endless.tgz", "is larger than"),
+        ("bomb.tgz", "is larger than"),
+        ("loop.tgz", "more than 5 redirects"),
+        ("metadata.tgz", "169.254.169.254"),
+        ("broken.tgz", "cannot be unpacked"),
+        ("gone.tgz", "HTTP 500"),
+        ("nothing.tgz", "HTTP 404"),
     ] {
-        let error = repository(web.url(path)).index().await.unwrap_err().to_string();
+        let chart = ChartVersion { urls: Some(vec![path.into()]), ..ChartVersion::default() };
+        let error = repository(web.url("")).chart(&chart).await.unwrap_err().to_string();
         assert!(error.contains(why), "{path}: {error}");
     }
     let packed = {
@@ -135,25 +136,20 @@ async fn hostile_servers_end_in_an_error() {
 }
 
 #[test]
-fn a_large_index_is_read_in_a_moment() {
+fn a_long_index_is_read_whole() {
     let mut text = String::from("apiVersion: v1\nentries:\n");
-    for chart in 0..100 {
+    for chart in 0..40 {
         text += &format!("  chart-{chart}:\n");
-        for version in 0..50 {
+        for version in 0..25 {
             text += &format!(
-                "  - annotations:\n      category: Database\n      licenses: Apache-2.0\n    apiVersion: v2\n    \
-                 appVersion: 1.{version}.0\n    created: \"2026-01-02T15:04:05.999999999Z\"\n    dependencies:\n    - \
-                 name: common\n      repository: oci://registry.example/charts\n      version: 2.x.x\n    description: \
-                 one of many charts that say something about themselves at some length\n    digest: {version:064x}\n    \
-                 name: chart-{chart}\n    urls:\n    - https://charts.example/chart-{chart}-1.{version}.0.tgz\n    \
-                 version: 1.{version}.0\n"
+                "  - annotations:\n      category: Database\n    apiVersion: v2\n    appVersion: 1.{version}\n    created: \
+                 \"2026-01-02T15:04:05.999999999Z\"\n    dependencies:\n    - name: common\n      version: 2.x.x\n    \
+                 description: one of many\n    digest: ab{version:062x}\n    name: chart-{chart}\n    urls:\n    - \
+                 https://charts.example/chart-{chart}-1.{version}.0.tgz\n    version: 1.{version}.0\n"
             );
         }
     }
-    let begun = Instant::now();
     let index = read(text.as_bytes()).unwrap();
-    assert_eq!((index.charts, index.versions), (100, 5000));
-    assert_eq!(find(&index.to_json(), "chart-77", "").unwrap().version, "1.49.0");
-    // Wide enough for a slow machine without optimisation; a quadratic reader needs minutes.
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?} for {} bytes", begun.elapsed(), text.len());
+    assert_eq!((index.charts, index.versions, index.skipped.len()), (40, 1000, 0), "{:?}", index.skipped);
+    assert_eq!(find(&index.to_json(), "chart-37", "").unwrap().version, "1.24.0");
 }

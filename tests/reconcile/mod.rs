@@ -3,8 +3,10 @@
 //! [`World`] is the one way in: it opens the API, the picture and the queue, and knows how to wait.
 
 mod git_repository;
+mod helm;
 mod helm_release;
 mod kustomization;
+mod oci;
 mod shell;
 
 use std::time::Duration;

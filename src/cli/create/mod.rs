@@ -16,8 +16,12 @@ use crate::kinds::{Kind, check};
 use crate::verbs::{self, Ask};
 
 mod git_repository;
+mod helm_chart;
 mod helm_release;
+mod helm_repository;
 mod kustomization;
+mod oci_repository;
+mod verification;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -44,6 +48,12 @@ enum What {
 enum Source {
     /// A Git repository
     Git(git_repository::Args),
+    /// A Helm repository
+    Helm(helm_repository::Args),
+    /// A chart of a source
+    Chart(helm_chart::Args),
+    /// An OCI artifact of a registry
+    Oci(oci_repository::Args),
 }
 
 /// Flags that every kind's create has.
@@ -72,6 +82,9 @@ impl Shared {
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     match args.what {
         What::Source { source: Source::Git(args) } => git_repository::run(cx, args).await,
+        What::Source { source: Source::Helm(args) } => helm_repository::run(cx, args).await,
+        What::Source { source: Source::Chart(args) } => helm_chart::run(cx, args).await,
+        What::Source { source: Source::Oci(args) } => oci_repository::run(cx, args).await,
         What::Kustomization(args) => kustomization::run(cx, args).await,
         What::HelmRelease(args) => helm_release::run(cx, *args).await,
     }

@@ -1,6 +1,6 @@
 //! `weir demo`: a living cluster without a cluster, in a temporary directory that goes when it ends.
 //!
-//! Two real Git repositories, one source and one Kustomization that point at them, and weir's own reconcilers do the
+//! Two real Git repositories, a repository of charts, one source and one Kustomization that point at them, and weir's own reconcilers do the
 //! rest. Start with [`Demo::open`]; the files and the commits to press through are in `story`.
 
 use std::path::Path;
@@ -22,9 +22,11 @@ use crate::kinds::{self, meta};
 use crate::store::Store;
 use crate::verbs::MANAGER;
 
+mod charts;
 mod repository;
 mod story;
 
+use charts::Charts;
 use repository::{Repository, RepositoryError};
 
 #[derive(clap::Args, Debug)]
@@ -52,6 +54,7 @@ pub struct Demo {
     pub session: Session,
     shop: Shop,
     door: Door,
+    _charts: Charts,
     /// Everything of the demo is in it, and goes with it.
     _directory: TempDir,
 }
@@ -64,6 +67,7 @@ impl Demo {
         let fleet = Repository::create(&directory.path().join("fleet.git"))?;
         fleet.commit(&story::beginning("fleet"), "the fleet as it begins")?;
         let shop = Shop::create(&directory.path().join("shop.git"))?;
+        let charts = Charts::open().await?;
         let data = directory.path().join("cluster");
         let activity = log::start(Some(&log::path_in(&data)), false);
         let connected = connect_to(cx, &Target::Embedded { data: data.clone() }).await?;
@@ -72,8 +76,8 @@ impl Demo {
         let door = Door::open(&embedded, &data, ([127, 0, 0, 1], 0).into(), Access::fresh()).await?;
         let mut session = Session::over(connected, activity).await;
         session.reconcile().await?;
-        begin(&session.desk.cluster, &fleet.url(), &shop.url()).await?;
-        Ok(Demo { session, shop, door, _directory: directory })
+        begin(&session.desk.cluster, &fleet.url(), &shop.url(), &charts.url()).await?;
+        Ok(Demo { session, shop, door, _charts: charts, _directory: directory })
     }
 
     /// What one key does: the next commit of the story, told to the source as a webhook would tell it.
@@ -143,7 +147,7 @@ fn is_settled(store: &Store) -> bool {
 }
 
 /// Applies the two objects that bring all others.
-async fn begin(cluster: &Cluster, fleet: &str, shop: &str) -> Result<(), CliError> {
+async fn begin(cluster: &Cluster, fleet: &str, shop: &str, charts: &str) -> Result<(), CliError> {
     let source = json!({
         "apiVersion": kinds::git_repository::KIND.api_version(), "kind": "GitRepository",
         "metadata": {"name": "fleet", "namespace": NAMESPACE},
@@ -155,7 +159,7 @@ async fn begin(cluster: &Cluster, fleet: &str, shop: &str) -> Result<(), CliErro
         "spec": {
             "interval": "10m", "path": "./clusters/demo", "prune": true,
             "sourceRef": {"kind": "GitRepository", "name": "fleet"},
-            "postBuild": {"substitute": {"shop_url": shop}},
+            "postBuild": {"substitute": {"shop_url": shop, "charts_url": charts}},
         },
     });
     let how = Apply { manager: MANAGER, force: false, dry_run: false };

@@ -88,7 +88,8 @@ impl Index {
             return Err(IndexError::Form(format!("it has more than {VERSIONS} versions of one chart")));
         }
         let mut sorted: Vec<(Option<Version>, Value)> = Vec::with_capacity(versions.len());
-        for entry in versions {
+        for mut entry in versions {
+            write_scalars(&mut entry);
             match problem(&entry) {
                 None => {
                     let version = entry.get("version").and_then(Value::as_str).unwrap_or_default();
@@ -111,6 +112,21 @@ impl Index {
     fn skip(&mut self, chart: &str, version: &str, why: &str) {
         if self.skipped.len() < TOLD {
             self.skipped.push(Text::new(format!("chart {chart:?} version {version:?} is left out: {why}")));
+        }
+    }
+}
+
+/// Numbers where texts belong are texts to Helm's decoder.
+fn write_scalars(entry: &mut Value) {
+    let Value::Object(entry) = entry else { return };
+    for key in ["name", "version", "appVersion", "apiVersion", "type", "digest", "created"] {
+        if let Some(value) = entry.get_mut(key)
+            && let Value::Number(_) | Value::Bool(_) = value
+        {
+            *value = match value.as_f64().filter(|_| value.is_f64()) {
+                Some(float) => yaml::format_float(float).into(),
+                None => value.to_string().into(),
+            };
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Source: OCI distribution specification 1.1, the token protocol of docker's registry.
 
 mod auth;
+mod chart;
 mod manifest;
 mod reference;
 
@@ -20,17 +21,13 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 pub use auth::{Login, Logins};
+pub use chart::CHART_LAYER;
 pub use manifest::{Descriptor, Manifest};
 pub use reference::{Repository, is_tag};
 
 use super::http::{Client, Credentials, HttpError, Reply, Request, Settings};
 use crate::base::{Digest, Text};
 use auth::Pass;
-
-/// The media types of a chart and its description in a registry.
-pub const CHART_LAYER: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
-/// What the first versions of Helm called it.
-pub const OLD_CHART_LAYER: &str = "application/tar+gzip";
 
 const MANIFEST_BYTES: u64 = 4 << 20;
 /// Indexes of indexes that are followed.

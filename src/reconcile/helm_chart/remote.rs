@@ -8,12 +8,12 @@ use super::super::Context;
 use super::super::helm_repository::access;
 use super::build::{Build, BuildError, Reason, Wanted, finish};
 use super::package::Package;
-use crate::base::{Digest, Text};
+use crate::base::Digest;
 use crate::kinds::HelmRepository;
 use crate::kinds::helm_repository::HelmRepositorySpec;
 use crate::kinds::meta::Artifact;
 use crate::outside::helm_index::{self, CHART_BYTES, ChartVersion, IndexError, NoVersion};
-use crate::outside::oci::{self, CHART_LAYER, OLD_CHART_LAYER, OciError, Registry};
+use crate::outside::oci::{self, OciError, Registry};
 
 /// Pulls a chart of a repository, and packs it anew when values files or metadata are wanted.
 ///
@@ -118,8 +118,7 @@ impl Repository<'_> {
             return Ok(of(range.to_owned()));
         }
         let registry = self.registry(name).await?;
-        let tags = registry.tags().await.map_err(of_registry)?;
-        let versions: Vec<String> = tags.into_iter().map(|tag| tag.replace('_', "+")).collect();
+        let versions = registry.chart_versions().await.map_err(of_registry)?;
         let chosen = helm_index::choose(versions, |version| version, |_| None, name, range);
         chosen.map(of).map_err(|error| {
             let reason = if matches!(error, NoVersion::Malformed(_)) { Reason::Reference } else { Reason::Pull };
@@ -138,7 +137,7 @@ impl Repository<'_> {
     pub async fn pull(&self, chart: &ChartVersion) -> Result<Vec<u8>, BuildError> {
         if self.is_registry() {
             let registry = self.registry(&chart.name).await?;
-            return pull_from(&registry, &chart.version).await;
+            return registry.chart(&chart.version, CHART_BYTES).await.map_err(of_registry);
         }
         let first = chart.urls.iter().flatten().next().map(String::as_str).unwrap_or_default();
         if let Some(rest) = first.strip_prefix("oci://") {
@@ -158,23 +157,9 @@ impl Repository<'_> {
         };
         let way = oci::Access { settings, timeout, ..oci::Access::default() };
         let registry = Registry::new(repository, &way).map_err(of_registry)?;
-        pull_from(&registry, tag.as_deref().unwrap_or(&chart.version)).await
+        let version = tag.as_deref().unwrap_or(&chart.version);
+        registry.chart(version, CHART_BYTES).await.map_err(of_registry)
     }
-}
-
-/// The layer with the chart. `+` cannot be part of a tag, so Helm writes `_`.
-async fn pull_from(registry: &Registry, version: &str) -> Result<Vec<u8>, BuildError> {
-    let tag = version.replace('+', "_");
-    if !oci::is_tag(&tag) {
-        let shown = Text::new(version).into_string();
-        return Err(BuildError::new(Reason::Reference, format!("{shown:?} cannot be a tag")));
-    }
-    let digest = registry.resolve(&tag).await.map_err(of_registry)?;
-    let manifest = registry.manifest(&digest).await.map_err(of_registry)?;
-    let layer = manifest.layer(Some(CHART_LAYER)).or_else(|| manifest.layer(Some(OLD_CHART_LAYER)));
-    let why =
-        || BuildError::new(Reason::Pull, format!("{tag} is no Helm chart: it has no layer of type {CHART_LAYER}"));
-    registry.blob(layer.ok_or_else(why)?, CHART_BYTES).await.map_err(of_registry)
 }
 
 /// A failure of the repository's own configuration.
