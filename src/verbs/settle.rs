@@ -104,6 +104,10 @@ fn judge(id: &Id, document: &Value, token: Option<&str>, patience: Patience) -> 
         }
         _ => {}
     }
+    if kinds::is_static(document) {
+        // Nobody will ever answer for it.
+        return Verdict::Settled;
+    }
     let is_running = Condition::find(document, "Reconciling").is_some_and(|condition| condition.status == "True")
         && Condition::find(document, "Ready").is_some_and(|ready| ready.status == "Unknown");
     if token.is_some_and(|token| !is_handled(document, token)) {
@@ -161,6 +165,14 @@ mod tests {
         assert_eq!(judged(1, ours, ready("True", "Done"), Patience::Handled), Verdict::Settled);
         assert_eq!(judged(1, later, ready("True", "Done"), Patience::Handled), Verdict::Settled);
         assert_eq!(judged(2, ours, ready("True", "Done"), Patience::Handled), waiting, "an old generation");
+    }
+
+    #[test]
+    fn what_nothing_reconciles_is_settled_as_it_is() {
+        let document = json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository",
+            "metadata": {"name": "a", "namespace": "b", "generation": 1}, "spec": {"type": "oci", "url": "oci://r/x"}});
+        let id = Id::of(&document).unwrap();
+        assert_eq!(judge(&id, &document, None, Patience::Dependencies), Verdict::Settled);
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn typos_of_kinds_are_met_with_the_nearest() {
         ("source gti", "did you mean git?"),
         ("deploymnts", "did you mean deployments?"),
         ("source", "which sources?"),
-        ("hr", "does not know the kind HelmRelease"),
+        ("source bucket", "does not know the kind Bucket"),
     ] {
         let stderr = machine.run(&format!("get {words}")).bad();
         assert!(stderr.contains(help), "{words}: {stderr}");
