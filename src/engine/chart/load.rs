@@ -4,6 +4,7 @@
 //! Source: helm pkg/chart/v2/loader (load.go, directory.go).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
@@ -22,7 +23,7 @@ const FILE_BYTES: u64 = 5 << 20;
 /// What some editors put before UTF-8.
 const MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-type Files = Vec<(String, Vec<u8>)>;
+type Files = Vec<(String, Arc<[u8]>)>;
 
 impl Chart {
     /// Loads a chart from the files of its directory; `.helmignore` counts.
@@ -32,7 +33,7 @@ impl Chart {
         let rules = tree.get(".helmignore").map(|file| String::from_utf8_lossy(&file.bytes).into_owned());
         let rules = ignore::Rules::read(rules.as_deref().unwrap_or_default());
         let files = tree.iter().filter(|(path, _)| !rules.ignores(path));
-        root(files.map(|(path, file)| (path.to_owned(), file.bytes.to_vec())).collect())
+        root(files.map(|(path, file)| (path.to_owned(), Arc::clone(&file.bytes))).collect())
     }
 
     /// Loads a packaged chart.
@@ -58,7 +59,7 @@ fn unpacked(bytes: &[u8]) -> Result<Files, ChartError> {
     let options = Unpack { limits, links: Links::Skip, duplicates: Duplicates::LastWins };
     let tree = archive::unpack(bytes, &options).map_err(|error| ChartError::Archive(error.to_string()))?;
     let inner = |path: &str| path.split_once('/').map(|(_, inner)| inner.to_owned());
-    Ok(tree.iter().filter_map(|(path, file)| Some((inner(path)?, file.bytes.to_vec()))).collect())
+    Ok(tree.iter().filter_map(|(path, file)| Some((inner(path)?, Arc::clone(&file.bytes)))).collect())
 }
 
 fn document(path: &str, bytes: &[u8]) -> Result<Json, ChartError> {
@@ -120,12 +121,12 @@ fn from_files(files: Files, depth: usize) -> Result<Chart, ChartError> {
     let mut within: BTreeMap<String, Files> = BTreeMap::new();
     for (path, mut bytes) in files {
         if bytes.starts_with(MARK) {
-            bytes.drain(..MARK.len());
+            bytes = bytes[MARK.len()..].into();
         }
         match path.as_str() {
             "Chart.yaml" | "Chart.lock" => {}
             "values.yaml" => chart.values = read_values("values.yaml", &bytes)?,
-            "values.schema.json" => chart.schema = Some(bytes),
+            "values.schema.json" => chart.schema = Some(bytes.to_vec()),
             "requirements.yaml" | "requirements.lock" if !is_first_version => {}
             name if name.starts_with("templates/") => chart.templates.push(ChartFile { path, bytes }),
             name if name.starts_with("charts/") && !name.ends_with(".prov") => {
@@ -143,7 +144,7 @@ fn from_files(files: Files, depth: usize) -> Result<Chart, ChartError> {
         let sub = if name.ends_with(".tgz") {
             files.first().map_or_else(|| Ok(Vec::new()), |(_, bytes)| unpacked(bytes))
         } else {
-            let inner = |(path, bytes): (String, Vec<u8>)| Some((path.split_once('/')?.1.to_owned(), bytes));
+            let inner = |(path, bytes): (String, Arc<[u8]>)| Some((path.split_once('/')?.1.to_owned(), bytes));
             Ok(files.into_iter().filter_map(inner).collect())
         };
         let sub = sub.and_then(|files| from_files(files, depth + 1));

@@ -15,6 +15,8 @@ mod schema;
 mod set;
 mod values;
 
+use std::sync::Arc;
+
 use serde_json::{Map as JsonMap, Value as Json};
 
 pub use capabilities::Capabilities;
@@ -57,7 +59,7 @@ impl Chart {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartFile {
     pub path: String,
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// Why a chart could not be loaded or rendered.

@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use super::manifests::{Hook, Manifest, sort};
-use super::{Capabilities, Chart, ChartError, Values, dependencies, schema, values};
+use super::{Capabilities, Chart, ChartError, ChartFile, Values, dependencies, schema, values};
 use crate::engine::template::{Fields, Items, List, Map, Object, Templates, Value, World, files};
 
 /// The release a chart is rendered for.
@@ -110,11 +111,16 @@ fn collect_crds(chart: &Chart, above: &str, found: &mut Vec<(String, String)>) {
     let is_crd =
         |path: &str| path.starts_with("crds/") && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
     for file in chart.files.iter().filter(|file| is_crd(&file.path)) {
-        found.push((format!("{full}/{}", file.path), String::from_utf8_lossy(&file.bytes).into_owned()));
+        found.push((format!("{full}/{}", file.path), text(file)));
     }
     for sub in &chart.dependencies {
         collect_crds(sub, &full, found);
     }
+}
+
+/// The file as text; what is not UTF-8 is marked.
+fn text(file: &ChartFile) -> String {
+    std::str::from_utf8(&file.bytes).map_or_else(|_| String::from_utf8_lossy(&file.bytes).into_owned(), str::to_owned)
 }
 
 fn release_value(release: &Release) -> Value {
@@ -187,7 +193,7 @@ impl Plan {
             let inner = values.get(&sub.metadata.name).unwrap_or_default();
             subcharts.push((sub.metadata.name.clone(), self.add(sub, &full, inner, false)));
         }
-        let contents = chart.files.iter().map(|file| (file.path.clone(), file.bytes.clone()));
+        let contents = chart.files.iter().map(|file| (file.path.clone(), Arc::clone(&file.bytes)));
         let data = Value::map([
             ("Chart", chart.metadata.to_value(is_root)),
             ("Files", files(contents)),
@@ -204,7 +210,7 @@ impl Plan {
             }
             self.templates.push(Planned {
                 path: format!("{full}/{}", file.path),
-                text: String::from_utf8_lossy(&file.bytes).into_owned(),
+                text: text(file),
                 data: map.retyped(Fields::Values),
                 base_path: format!("{full}/templates"),
             });

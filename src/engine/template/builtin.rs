@@ -204,7 +204,7 @@ fn index(_: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
                 let found = map.get(&String::from_utf8_lossy(name));
                 found.unwrap_or_else(|| match map.kind() {
                     Fields::Strings => Value::str(""),
-                    Fields::Files => Value::Bytes(std::rc::Rc::from([])),
+                    Fields::Files => Value::Bytes(std::sync::Arc::from([])),
                     _ => Value::Nil,
                 })
             }

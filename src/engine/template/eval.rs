@@ -156,7 +156,7 @@ impl Machine<'_> {
                 return Ok(match map.kind() {
                     Fields::Any | Fields::Values => Held::boxed(found.unwrap_or_default()),
                     Fields::Strings => Held::plain(found.unwrap_or_else(|| Value::str(""))),
-                    Fields::Files => Held::plain(found.unwrap_or_else(|| Value::Bytes(Rc::from([])))),
+                    Fields::Files => Held::plain(found.unwrap_or_else(|| Value::Bytes(std::sync::Arc::from([])))),
                 });
             }
             Value::Object(object) => {

@@ -4,6 +4,7 @@
 //! Source: helm pkg/engine (files.go), pkg/chart/common, Go's time package, Masterminds/semver.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine;
 
@@ -18,7 +19,7 @@ static FILES: &[Function] = &[
         Ok(Value::string(content(args).map_or(Vec::new(), |bytes| bytes.to_vec())))
     }),
     Function::new("GetBytes", &[Type::Any, Type::Text], |_, args| {
-        Ok(Value::Bytes(content(args).unwrap_or_else(|| Rc::from([]))))
+        Ok(Value::Bytes(content(args).unwrap_or_else(|| Arc::from([]))))
     }),
     Function::new("Glob", &[Type::Any, Type::Text], glob),
     Function::new("AsConfig", &[Type::Any], |_, args| as_document(args, |bytes| Value::string(bytes.to_vec()))),
@@ -26,7 +27,7 @@ static FILES: &[Function] = &[
         as_document(args, |bytes| base64::engine::general_purpose::STANDARD.encode(bytes).into())
     }),
     Function::new("Lines", &[Type::Any, Type::Text], |_, args| {
-        let bytes = content(args).unwrap_or_else(|| Rc::from([]));
+        let bytes = content(args).unwrap_or_else(|| Arc::from([]));
         let whole = String::from_utf8_lossy(&bytes);
         if whole.is_empty() {
             return Ok(Value::strings(Vec::<String>::new()));
@@ -179,7 +180,7 @@ fn order(args: &[Value]) -> Answer<std::cmp::Ordering> {
     Ok(read(&args[0])?.cmp_precedence(&read(&args[1])?))
 }
 
-fn content(args: &[Value]) -> Option<Rc<[u8]>> {
+fn content(args: &[Value]) -> Option<Arc<[u8]>> {
     let Value::Map(files) = &args[0] else { return None };
     match files.get(&text(args, 1)) {
         Some(Value::Bytes(bytes)) => Some(bytes),
@@ -252,7 +253,7 @@ fn glob_pattern(glob: &str) -> String {
 }
 
 /// The receiver of every method of `.Files`.
-pub(super) fn files(contents: impl IntoIterator<Item = (String, Vec<u8>)>) -> Value {
-    let entries = contents.into_iter().map(|(path, bytes)| (path.into(), Value::Bytes(bytes.into())));
+pub(super) fn files(contents: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Value {
+    let entries = contents.into_iter().map(|(path, bytes)| (path.into(), Value::Bytes(bytes)));
     Value::Map(Map::of(Fields::Files, entries.collect()))
 }

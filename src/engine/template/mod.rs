@@ -41,6 +41,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
@@ -214,6 +215,6 @@ pub fn parse_version(written: &str) -> Option<semver::Version> {
 }
 
 /// The files of a chart as `.Files`.
-pub fn files(contents: impl IntoIterator<Item = (String, Vec<u8>)>) -> Value {
+pub fn files(contents: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Value {
     methods::files(contents)
 }

@@ -32,7 +32,7 @@ pub(super) fn parse(name: &Rc<str>, text: &str, find: Find) -> Result<Vec<Tree>,
         scope: Scope::default(),
         ids: 0,
         depth: 0,
-        action_line: 0,
+        action_start: None,
         trees: Vec::new(),
     };
     let root = parser.file()?;
@@ -68,7 +68,8 @@ pub(super) struct Parser<'t, 'f> {
     pub(super) scope: Scope,
     ids: u32,
     pub(super) depth: usize,
-    action_line: usize,
+    /// Where the action at hand starts; its line is counted only when something is wrong with it.
+    action_start: Option<usize>,
     trees: Vec<Tree>,
 }
 
@@ -149,9 +150,10 @@ impl Parser<'_, '_> {
     pub(super) fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
         if token.kind == Kind::Error {
             let mut extra = String::new();
-            if self.action_line != 0 && self.action_line != self.line(token.start) {
+            let started = self.action_start.map(|start| self.line(start));
+            if let Some(started) = started.filter(|started| *started != self.line(token.start)) {
                 let lead = if token.text.ends_with(" action") { "" } else { " in action" };
-                extra = format!("{lead} started at {}:{}", self.file, self.action_line);
+                extra = format!("{lead} started at {}:{started}", self.file);
             }
             return self.fail(format!("{}{extra}", token.text));
         }
@@ -214,7 +216,7 @@ impl Parser<'_, '_> {
     /// The body of a `define` or `block`, with variables of its own.
     fn body(&mut self, name: Rc<str>, context: &str) -> Parsed<()> {
         let outer = std::mem::take(&mut self.scope);
-        let action_line = std::mem::take(&mut self.action_line);
+        let action_start = self.action_start.take();
         self.enter("definition")?;
         let (root, end) = self.list()?;
         if end != End::End {
@@ -223,7 +225,7 @@ impl Parser<'_, '_> {
         self.add(name, root)?;
         self.depth -= 1;
         self.scope = outer;
-        self.action_line = action_line;
+        self.action_start = action_start;
         Ok(())
     }
 
@@ -255,9 +257,9 @@ impl Parser<'_, '_> {
                 Ok(Step::Node(Node::Text { start: place(start), end: place(end) }))
             }
             Kind::LeftDelim => {
-                self.action_line = self.line(token.start);
+                self.action_start = Some(token.start);
                 let step = self.action()?;
-                self.action_line = 0;
+                self.action_start = None;
                 Ok(step)
             }
             _ => self.unexpected(&token, "input"),

@@ -6,6 +6,7 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -32,7 +33,7 @@ pub enum Value {
     /// A string that is not UTF-8.
     Raw(Rc<[u8]>),
     /// Go's `[]byte`, e.g. the content of a file.
-    Bytes(Rc<[u8]>),
+    Bytes(Arc<[u8]>),
     List(List),
     Map(Map),
     Time(Rc<jiff::Zoned>),
@@ -352,7 +353,8 @@ impl Value {
     pub fn size(&self) -> Option<usize> {
         match self {
             Value::Str(text) => Some(text.len()),
-            Value::Raw(bytes) | Value::Bytes(bytes) => Some(bytes.len()),
+            Value::Raw(bytes) => Some(bytes.len()),
+            Value::Bytes(bytes) => Some(bytes.len()),
             Value::List(list) => Some(list.items().len()),
             Value::Map(map) => Some(map.len()),
             _ => None,

@@ -68,7 +68,7 @@ fn data(values: &str) -> Value {
         ("c.yaml", "k: v\n"),
         ("config/sub/d.txt", "deep"),
     ];
-    let files = files.map(|(path, content)| (path.to_owned(), content.as_bytes().to_vec()));
+    let files = files.map(|(path, content)| (path.to_owned(), content.as_bytes().into()));
     let template = vec![("BasePath", text("c/templates")), ("Name", text(FILE))];
     let root = vec![
         ("Capabilities", Value::Object(Rc::new(capabilities))),
