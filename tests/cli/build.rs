@@ -169,7 +169,7 @@ fn chart() -> Machine {
 #[test]
 fn a_chart_is_printed_as_helm_prints_it() {
     let machine = chart();
-    let whole = "---\n# Source: shop/templates/service.yaml\nkind: Service\nmetadata: {name: release-name}\n\
+    let whole = "---\n# Source: shop/templates/service.yaml\nkind: Service\nmetadata: {name: release-name}\n\n\
                  ---\n# Source: shop/templates/app.yaml\nkind: Deployment\nmetadata:\n  name: default\n  namespace: default\n\
                  spec: {replicas: 1, note: \"\"}\n\
                  ---\n# Source: shop/templates/tests/probe.yaml\nkind: Pod\nmetadata:\n  name: probe\n  \
@@ -177,7 +177,7 @@ fn a_chart_is_printed_as_helm_prints_it() {
     assert_eq!(machine.run("build chart shop").good(), whole);
     let only =
         machine.run("build chart shop --name till -n web --include-crds --skip-tests -s templates/ser*.yaml").good();
-    assert_eq!(only, "---\n# Source: shop/templates/service.yaml\nkind: Service\nmetadata: {name: till}\n\n");
+    assert_eq!(only, "---\n# Source: shop/templates/service.yaml\nkind: Service\nmetadata: {name: till}\n\n\n");
     let crds = machine.run("build chart shop --include-crds --no-hooks").good();
     assert!(crds.starts_with("---\n# Source: shop/crds/crd.yaml\n") && !crds.contains("probe"), "{crds}");
     let tree =

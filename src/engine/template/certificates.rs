@@ -3,7 +3,7 @@
 //! The clock and randomness come from the caller. Start with [`FUNCTIONS`].
 //! Source: Masterminds/sprig (crypto.go), Go's crypto/x509 (x509.go: CreateCertificate).
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::rc::Rc;
 
 use base64::Engine;

@@ -2,7 +2,7 @@
 //!
 //! Start with [`is_valid`]. Source: github.com/santhosh-tekuri/jsonschema v6 (format.go).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// Whether text has the format; `None` when the format is not known.
 pub(super) fn is_valid(format: &str, text: &str) -> Option<bool> {
