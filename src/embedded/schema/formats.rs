@@ -108,8 +108,31 @@ fn is_duration(text: &str) -> bool {
     matches(go, text) || matches(words, text)
 }
 
+/// By hand, because every write of every object asks it several times, and a pattern is expensive to make.
 fn is_date_time(text: &str) -> bool {
-    matches(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:?\d{2})$", text)
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let Some((head, tail)) = text.split_at_checked(19) else { return false };
+    let is_shaped = head.bytes().zip("0000-00-00T00:00:00".bytes()).all(|(byte, shape)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        b'T' => byte.eq_ignore_ascii_case(&b'T'),
+        sign => byte == sign,
+    });
+    let end = tail.find(['Z', 'z', '+', '-']).unwrap_or(tail.len());
+    let (fraction, zone) = tail.split_at(end);
+    let is_fraction = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits);
+    let offset = zone.get(1..).unwrap_or_default();
+    let is_zone = match zone.as_bytes() {
+        [b'Z' | b'z'] => true,
+        [b'+' | b'-', ..] => match offset.as_bytes() {
+            [_, _, b':', _, _] => digits(&offset[..2]) && digits(&offset[3..]),
+            [_, _, _, _] => digits(offset),
+            _ => false,
+        },
+        _ => false,
+    };
+    is_shaped
+        && is_fraction
+        && is_zone
         && text.get(..10).is_some_and(|date| date.parse::<jiff::civil::Date>().is_ok())
         && text.get(11..19).is_some_and(|time| time.parse::<jiff::civil::Time>().is_ok() && !time.ends_with("60"))
 }
@@ -126,6 +149,20 @@ fn is_segment(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_date_and_time_is_what_its_pattern_says(
+            text in "(2024-0[1-9]-1[0-9][TtX][0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{0,3})?(Z|z|[+-][0-9]{2}:?[0-9]{1,2})?)|[0-9TtZz:.+é-]{0,30}"
+        ) {
+            let pattern = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:?\d{2})$";
+            let wanted = text.is_ascii() && matches(pattern, &text)
+                && text[..10].parse::<jiff::civil::Date>().is_ok()
+                && text[11..19].parse::<jiff::civil::Time>().is_ok();
+            prop_assert_eq!(is_date_time(&text), wanted, "{}", text);
+        }
+    }
 
     #[test]
     fn formats_accept_and_refuse() {
