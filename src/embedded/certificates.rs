@@ -88,11 +88,10 @@ fn has_block(data: &Value, of: &str) -> bool {
 pub fn check_part(subresource: &str, new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let certificate = &new["status"]["certificate"];
-    if subresource == "status" && certificate.as_str().is_some_and(|text| !text.is_empty()) {
-        if !has_block(certificate, "CERTIFICATE") {
-            let shown = Value::from("<certificate data>");
-            causes.push(invalid_value("status.certificate", &shown, "must contain at least one CERTIFICATE PEM block"));
-        }
+    let is_given = subresource == "status" && certificate.as_str().is_some_and(|text| !text.is_empty());
+    if is_given && !has_block(certificate, "CERTIFICATE") {
+        let shown = Value::from("<certificate data>");
+        causes.push(invalid_value("status.certificate", &shown, "must contain at least one CERTIFICATE PEM block"));
     }
     let has = |object: &Value, kind: &str| {
         object["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|c| c["type"] == kind))
