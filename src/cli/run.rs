@@ -5,11 +5,16 @@ use super::session::{Session, connect_to};
 use super::{CliError, Cx, log, rivals};
 use crate::cluster::{Place, Target};
 use crate::embedded::Access;
+use crate::reconcile::Options;
 
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Refuse Kustomizations whose bases lie in other places
+    #[arg(long)]
+    no_remote_bases: bool,
+}
 
-pub async fn run(cx: &Cx, _: Args) -> Result<(), CliError> {
+pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let target = cx.global.target()?;
     let data = match &target {
         Target::Embedded { data } => Some(data.clone()),
@@ -33,7 +38,7 @@ pub async fn run(cx: &Cx, _: Args) -> Result<(), CliError> {
         _ => None,
     };
     let mut session = Session::over(connected, activity).await;
-    session.reconcile().await?;
+    session.reconcile_as(Options { no_remote_bases: args.no_remote_bases, ..Options::default() }).await?;
     cx.output.success(format!("reconciling on {place}"));
     super::signal::ended().await;
     cx.output.action("stopping");

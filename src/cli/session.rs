@@ -84,11 +84,16 @@ impl Session {
     ///
     /// Errors when artifacts cannot be kept or served.
     pub async fn reconcile(&mut self) -> Result<(), CliError> {
+        self.reconcile_as(Options::default()).await
+    }
+
+    /// As [`Session::reconcile`], with what a person has set.
+    pub async fn reconcile_as(&mut self, options: Options) -> Result<(), CliError> {
         let files = match self.desk.cluster.place() {
             Place::Embedded { data: Some(data), .. } => data.join("artifacts"),
             _ => self.passing_files()?,
         };
-        let context = self.context(&files).await?;
+        let context = self.context(options, &files).await?;
         self.running = Some(reconcile::start_all(context));
         Ok(())
     }
@@ -98,12 +103,12 @@ impl Session {
     /// Errors when artifacts cannot be kept.
     pub async fn foresee(&mut self) -> Result<Context, CliError> {
         let files = self.passing_files()?;
-        self.context(&files).await
+        self.context(Options::default(), &files).await
     }
 
-    async fn context(&mut self, files: &Path) -> Result<Context, CliError> {
+    async fn context(&mut self, options: Options, files: &Path) -> Result<Context, CliError> {
         let (cluster, store) = (self.desk.cluster.clone(), self.desk.store.clone());
-        let opened = Context::open(cluster, store, Options::default(), files).await;
+        let opened = Context::open(cluster, store, options, files).await;
         let context = opened.map_err(|e| CliError::config(e.to_string(), ""))?;
         let seer = context.clone();
         self.desk.foresight = Some(Arc::new(move |id| {

@@ -7,6 +7,7 @@ mod helm;
 mod helm_release;
 mod kustomization;
 mod oci;
+mod remote_bases;
 mod shell;
 
 use std::time::Duration;

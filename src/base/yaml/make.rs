@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::scalar::{self, Meaning};
 use super::tree::{Kind, Tree};
-use super::{Dialect, Mapping, Node, Scalar, Style, Tag, YamlError};
+use super::{Dialect, Layout, Mapping, Node, Scalar, Style, Tag, YamlError};
 
 /// Below this many keys a mapping is searched, above it is hashed.
 const FEW_KEYS: usize = 16;
@@ -149,7 +149,8 @@ impl Tree<'_> {
                     Ok(())
                 })?;
                 cost.depth -= 1;
-                Ok(Node::Mapping(Mapping(made)))
+                let layout = if *flow { Layout::Flow } else { Layout::Block };
+                Ok(Node::Mapping(Mapping(made, layout)))
             }
             Kind::Alias(target) => {
                 cost.alias_depth += 1;

@@ -13,7 +13,7 @@ mod tree;
 mod write;
 
 pub use keys::{compare_keys, sorted};
-pub use node::{Mapping, Node, Scalar, Style, Tag};
+pub use node::{Layout, Mapping, Node, Scalar, Style, Tag};
 pub use scalar::format_float;
 pub use write::{write, write_all};
 

@@ -54,9 +54,25 @@ pub enum Style {
     Folded,
 }
 
-/// Keys in the order of the document; each key once.
+/// Keys in the order of the document, each key once; and how the mapping is written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Mapping(pub Vec<(Box<str>, Node)>);
+pub struct Mapping(pub Vec<(Box<str>, Node)>, pub Layout);
+
+/// Whether a mapping stands between braces, or is indented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    #[default]
+    Block,
+    Flow,
+}
+
+impl From<Vec<(Box<str>, Node)>> for Mapping {
+    /// As a printer writes it: between braces when it is empty.
+    fn from(fields: Vec<(Box<str>, Node)>) -> Self {
+        let layout = if fields.is_empty() { Layout::Flow } else { Layout::Block };
+        Mapping(fields, layout)
+    }
+}
 
 impl Mapping {
     /// The value of a key.
@@ -121,14 +137,14 @@ impl Scalar {
             Tag::Unset if self.style != Style::Plain || self.text.contains('\n') => return Ok(text()),
             _ => scalar::meaning(&self.text, Dialect::Kustomize),
         };
-        let found = meaning.tag();
-        let value = match meaning {
-            Meaning::Text => text(),
-            meaning => meaning.into_value()?,
+        let value = |meaning| match meaning {
+            Meaning::Text => Ok(text()),
+            meaning => Ok(meaning.into_value()?),
         };
-        match (self.tag, found) {
-            (Tag::Unset, _) | (Tag::Float, Tag::Int) => Ok(value),
-            (tag, found) if tag == found && (self.explicit || self.style == Style::Plain) => Ok(value),
+        match (self.tag, meaning.tag()) {
+            (Tag::Unset, _) | (Tag::Float, Tag::Int) => value(meaning),
+            (tag, found) if tag == found && (self.explicit || self.style == Style::Plain) => value(meaning),
+            // The quotes of what stood there before make it text, also what has no value.
             (tag, found) if tag == found => Ok(text()),
             (tag, _) => Err(format!("a value of type {} does not read as one", tag.name())),
         }
@@ -222,11 +238,23 @@ impl Node {
     ///
     /// Errors as [`Scalar::to_value`].
     pub fn to_value(&self) -> Result<Value, String> {
+        self.value_within(Layout::Block)
+    }
+
+    /// Between braces what is empty is printed as `''`, and so is text.
+    fn value_within(&self, layout: Layout) -> Result<Value, String> {
         Ok(match self {
+            Node::Scalar(Scalar { tag: Tag::Unset, text, .. }) if layout == Layout::Flow && text.is_empty() => {
+                Value::String(String::new())
+            }
             Node::Scalar(scalar) => scalar.to_value()?,
-            Node::Sequence(items) => Value::Array(items.iter().map(Node::to_value).collect::<Result<_, _>>()?),
+            Node::Sequence(items) => {
+                let item = |item: &Node| item.value_within(layout);
+                Value::Array(items.iter().map(item).collect::<Result<_, _>>()?)
+            }
             Node::Mapping(mapping) => {
-                let field = |(key, node): (&str, &Node)| Ok((key.to_owned(), node.to_value()?));
+                let layout = if mapping.1 == Layout::Flow { Layout::Flow } else { layout };
+                let field = |(key, node): (&str, &Node)| Ok((key.to_owned(), node.value_within(layout)?));
                 Value::Object(mapping.iter().map(field).collect::<Result<Map<_, _>, String>>()?)
             }
         })
@@ -246,9 +274,9 @@ impl From<&Value> for Node {
             Value::Number(number) => scalar(number.to_string(), Tag::Int),
             Value::String(text) => Node::text(text),
             Value::Array(items) => Node::Sequence(items.iter().map(Node::from).collect()),
-            Value::Object(fields) => {
-                Node::Mapping(Mapping(fields.iter().map(|(key, value)| (key.as_str().into(), value.into())).collect()))
-            }
+            Value::Object(fields) => Node::Mapping(Mapping::from(
+                fields.iter().map(|(key, value)| (key.as_str().into(), value.into())).collect::<Vec<_>>(),
+            )),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use crate::base::yaml::{Node, Scalar, Tag};
 
-use super::merge::{Merged, Misfit, Outcome, adopt, merge};
+use super::merge::{DIRECTIVE, Merged, Misfit, Outcome, adopt, merge};
 use super::resource::{set_field, text_of};
 use super::schema::{Field, Schema};
 
@@ -174,6 +174,10 @@ impl Careful<'_> {
             },
             (in_target, in_patch) => {
                 let wanted = in_patch.map(|node| self.nodes[node].clone());
+                // A directive is used up: an element of the patch that comes up again is content.
+                if let Some(mapping) = in_patch.and_then(|node| self.nodes[node].as_mapping_mut()) {
+                    mapping.remove(DIRECTIVE);
+                }
                 let dest = in_target.map(|node| &mut self.nodes[node]);
                 match merge(dest, wanted.as_ref(), at, self.schema)? {
                     Outcome::Keep => in_target,
@@ -299,11 +303,13 @@ fn valid(tuples: &[Vec<String>], tuple: &[String], keys: &[String]) -> (Vec<Stri
     (pick(keys), pick(tuple))
 }
 
-/// Gives tuples that agree as far as both are filled the union of their values.
+/// Gives tuples that agree as far as both are filled the union of their values. A tuple is compared as it was when its
+/// turn came, whatever it has become since.
 fn unify(tuples: &mut [Vec<String>]) {
     for i in 0..tuples.len() {
+        let first = tuples[i].clone();
         for j in 0..tuples.len() {
-            if let Some(values) = agreed(&tuples[i], &tuples[j]) {
+            if let Some(values) = agreed(&first, &tuples[j]) {
                 tuples[i].clone_from(&values);
                 tuples[j] = values;
             }

@@ -195,6 +195,9 @@ fn mapping(dest: Option<&mut Node>, src: Option<&Node>, at: At<'_>, schema: &Sch
         }
         Directive::Merge => {}
     }
+    if let (true, Some(patch)) = (target.is_empty(), patch) {
+        target.1 = patch.1;
+    }
     fields(target, patch, at, schema)?;
     Ok(Outcome::Keep)
 }
@@ -265,7 +268,7 @@ pub(super) fn adopt(src: &Node, at: At<'_>, schema: &Schema) -> Merged<Option<No
             if Directive::of_mapping(mapping)? == Directive::Delete {
                 return Ok(None);
             }
-            let mut made = Mapping::default();
+            let mut made = Mapping(Vec::new(), mapping.1);
             for (key, node) in mapping.iter().filter(|(key, _)| *key != DIRECTIVE) {
                 let inner =
                     adopt_in_place(node, schema.field_of(at, key), schema).map_err(|misfit| misfit.under(key))?;

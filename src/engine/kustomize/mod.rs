@@ -24,6 +24,7 @@ mod load;
 mod merge;
 mod metadata;
 mod names;
+mod notes;
 mod order;
 mod patch;
 mod path;

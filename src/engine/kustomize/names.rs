@@ -10,7 +10,7 @@ use crate::base::yaml::{Mapping, Node, Scalar, Tag};
 
 use super::Build;
 use super::budget::Budget;
-use super::error::Result;
+use super::error::{BuildError, ErrorKind, Result};
 use super::resource::{CLUSTER, Former, Resource, overwrite, set_field, text_of};
 use super::set::Set;
 use super::spec::{Config, FieldSpec, Gvk};
@@ -54,9 +54,6 @@ struct Referrer {
 /// Errors when a reference could mean several objects that are called differently now.
 pub(super) fn fix(set: &mut Set, config: &Config, build: &Build<'_>) -> Result<()> {
     let candidates = Candidates::of(set, build);
-    if candidates.by_name.is_empty() {
-        return Ok(());
-    }
     let mut by_kind: HashMap<&str, Vec<(&FieldSpec, &Gvk)>> = HashMap::new();
     for reference in &config.name_reference {
         for spec in &reference.referrers {
@@ -72,6 +69,9 @@ pub(super) fn fix(set: &mut Set, config: &Config, build: &Build<'_>) -> Result<(
                 if !spec.gvk.selects(resource.group(), resource.version(), &first_kind) {
                     continue;
                 }
+                if referrer.is_none() {
+                    check_version(resource)?;
+                }
                 let referrer = referrer.get_or_insert_with(|| Referrer::of(resource, &schema));
                 let anywhere = FieldSpec { gvk: Gvk::default(), ..(*spec).clone() };
                 let seek = Seek { candidates: &candidates, referrer, target, path: &spec.path, budget: &build.budget };
@@ -81,6 +81,15 @@ pub(super) fn fix(set: &mut Set, config: &Config, build: &Build<'_>) -> Result<(
         resource.settle_links();
     }
     Ok(())
+}
+
+/// Refuses a version without group behind a slash, which kustomize does not recognize as what it was.
+fn check_version(resource: &Resource) -> Result<()> {
+    if !resource.api_version().starts_with('/') {
+        return Ok(());
+    }
+    let message = format!("apiVersion {:?} has no group before its slash", resource.api_version());
+    Err(BuildError::new(ErrorKind::Change, message).of(format!("{}/{}", resource.kind(), resource.name())))
 }
 
 impl Candidates {

@@ -16,7 +16,7 @@ use super::json_patch::{self, Operation};
 use super::load::Loader;
 use super::merge::{self, DIRECTIVE, Misfit};
 use super::read::read_resources;
-use super::resource::{Behavior, Resource, text_of};
+use super::resource::{Behavior, Resource, set_field, text_of};
 use super::schema::Schema;
 use super::select::Selector;
 use super::set::Set;
@@ -200,9 +200,8 @@ fn merge_into(set: &mut Set, selected: &[usize], patch: &Resource, build: &Build
         build.budget.step(bytes)?;
         let target = &mut set.items_mut()[at];
         let api_version = target.api_version().to_owned();
-        if !api_version.is_empty() {
-            copy.node.insert("apiVersion", Node::text(&api_version));
-        }
+        // Also when it has none: then the patch leaves an empty one, and the object is hard to find afterwards.
+        set_field(&mut copy.node, "apiVersion", Scalar::new(&api_version, Tag::Unset));
         merge_one(target, &copy, &schema)?;
     }
     set.drop_empty();
@@ -215,6 +214,8 @@ fn merge_one(target: &mut Resource, patch: &Resource, schema: &Schema) -> Result
     if patch.allow_name_change || patch.allow_kind_change {
         target.remember_id(schema);
     }
+    target.allow_name_change |= patch.allow_name_change;
+    target.allow_kind_change |= patch.allow_kind_change;
     let fail = |misfit: Misfit| {
         BuildError::new(ErrorKind::Change, misfit.message).in_field(misfit.path.join(".")).of(format!("{kind}/{name}"))
     };
@@ -285,12 +286,18 @@ pub(super) fn apply_json(set: &mut Set, step: &PatchStep, remember: bool, build:
         if remember {
             resource.remember_id(&schema);
         }
+        let kept = resource.kept_annotations();
+        resource.write_notes();
         let mut value = Node::Mapping(std::mem::take(&mut resource.node)).to_value().map_err(wrong)?;
         json_patch::apply(&mut value, operations, &build.budget).map_err(wrong)?;
         resource.node = match node_of_json(&value) {
             Node::Mapping(mapping) => mapping,
             _ => Mapping::default(),
         };
+        match resource.restore_annotations(kept) {
+            Err(message) if !remember => return Err(wrong(message)),
+            _ => {}
+        }
         resource.links.clear();
         changed = true;
     }
@@ -317,7 +324,10 @@ pub(super) fn node_of_json(value: &Value) -> Node {
         }
         Value::String(text) => {
             let mut scalar = Scalar::new(text, Tag::Str);
-            if yaml::is_typed(text) {
+            // As printed in between: what needs quotes has them from then on.
+            if text.contains('\n') {
+                scalar.style = Style::Literal;
+            } else if yaml::write(value).starts_with(['"', '\'']) {
                 scalar.style = Style::Double;
             }
             Node::Scalar(scalar)
@@ -327,7 +337,7 @@ pub(super) fn node_of_json(value: &Value) -> Node {
             let mut made: Vec<(Box<str>, Node)> =
                 fields.iter().map(|(key, value)| (key.as_str().into(), node_of_json(value))).collect();
             made.sort_by(|a, b| a.0.cmp(&b.0));
-            Node::Mapping(Mapping(made))
+            Node::Mapping(Mapping::from(made))
         }
         other => Node::from(other),
     }

@@ -254,7 +254,7 @@ fn at_elements(
     }
     let made = match field.as_str() {
         "" => Node::Scalar(Scalar::new(&value, Tag::Unset)),
-        field => Node::Mapping(Mapping(vec![(field.into(), Node::Scalar(Scalar::new(&value, Tag::Unset)))])),
+        field => Node::Mapping(vec![(field.into(), Node::Scalar(Scalar::new(&value, Tag::Unset)))].into()),
     };
     if !matches(&made) {
         return Err(format!("no element fits {part:?}, and none can be made from an expression"));

@@ -9,6 +9,7 @@ use super::budget::{Budget, check_depth, measure};
 use super::cursor::Cursor;
 use super::error::{BuildError, ErrorKind, Result};
 use super::generate::write_go_value;
+use super::notes;
 use super::path::{self, Shape, split_smart};
 use super::resource::Resource;
 use super::select::{Compiled, Selector};
@@ -165,7 +166,9 @@ fn value(set: &Set, replacement: &Replacement) -> Result<Node> {
     }
     let parts = split_smart(&source.field_path);
     let place = |error: BuildError| error.of(format!("{}/{}", object.kind(), object.name()));
-    let node = path::read(&object.node, &parts).map_err(|message| place(fail(ErrorKind::Change, message)))?;
+    let noted = notes::are_seen_by(&parts).then(|| object.with_notes());
+    let node = path::read(noted.as_ref().unwrap_or(&object.node), &parts)
+        .map_err(|message| place(fail(ErrorKind::Change, message)))?;
     let empty = |node: &Node| match node {
         Node::Scalar(_) => node.is_null(),
         Node::Sequence(items) => items.is_empty(),
@@ -195,7 +198,7 @@ fn unlinked(node: &Node) -> Node {
         Node::Sequence(items) => Node::Sequence(items.iter().map(unlinked).collect()),
         Node::Mapping(mapping) => {
             let fields = mapping.0.iter().map(|(key, node)| (key.clone(), unlinked(node))).collect();
-            Node::Mapping(yaml::Mapping(fields))
+            Node::Mapping(yaml::Mapping(fields, mapping.1))
         }
     }
 }
@@ -251,6 +254,10 @@ fn put(
     let (bytes, depth) = measure(value);
     check_depth(parts.len(), depth)?;
     let create = options.create.then(|| Shape::of(value));
+    let sees_notes = notes::are_seen_by(&parts);
+    if sees_notes {
+        resource.write_notes();
+    }
     let mut root = Node::Mapping(std::mem::take(&mut resource.node));
     let done = put_in_text(&mut root, &parts, value, create, budget).unwrap_or(false);
     let result = match done {
@@ -263,6 +270,9 @@ fn put(
     };
     if let Node::Mapping(mapping) = root {
         resource.node = mapping;
+    }
+    if sees_notes {
+        resource.read_notes();
     }
     match result {
         Ok(0) if options.create => Err("the field could not be made".into()),

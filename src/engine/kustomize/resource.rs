@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::base::yaml::{Mapping, Node, Scalar, Style, Tag};
+use crate::base::yaml::{self, Mapping, Node, Scalar, Style, Tag};
 
 use super::Origin;
 use super::schema::Schema;
@@ -222,8 +222,9 @@ impl Resource {
         let meta = self.metadata_mut();
         meta.remove(field);
         if !pairs.is_empty() {
-            let made = pairs.into_iter().map(|(key, value)| (key.into(), Node::text(&value))).collect();
-            meta.insert(field, Node::Mapping(Mapping(made)));
+            let made: Vec<_> =
+                pairs.into_iter().map(|(key, value)| (key.into(), Node::Scalar(careful(&value)))).collect();
+            meta.insert(field, Node::Mapping(made.into()));
         }
     }
 
@@ -234,7 +235,7 @@ impl Resource {
             meta.insert("annotations", Node::Mapping(Mapping::default()));
         }
         if let Some(annotations) = meta.get_mut("annotations").and_then(Node::as_mapping_mut) {
-            annotations.insert(key, Node::text(value));
+            set_field(annotations, key, Scalar::new(value, Tag::Str));
         }
     }
 
@@ -286,7 +287,21 @@ pub(super) fn overwrite(old: &mut Scalar, new: Scalar) {
     *old = Scalar { style: old.style, explicit: old.explicit, link: old.link, ..new };
 }
 
-/// Whether a YAML 1.1 reader would take plain text for something else.
+/// Whether a YAML 1.1 reader would take the text for something else: another type, or a document of its own.
 fn looks_typed(text: &str) -> bool {
-    !text.is_empty() && !text.contains('\n') && crate::base::yaml::is_typed(text)
+    !text.is_empty() && !text.contains('\n') && (yaml::is_typed(text) || is_document(text))
+}
+
+/// Whether text reads as a list, a mapping, a tagged value or nothing, such as `a: b`, `[x]`, `- x` and `# x`.
+fn is_document(text: &str) -> bool {
+    let trimmed = text.trim_start();
+    let starts = trimmed.starts_with(['[', '{', '#', '!', '&']) || trimmed.starts_with("- ") || trimmed == "-";
+    if !starts && !text.contains(": ") && !text.ends_with(':') && !trimmed.starts_with("? ") {
+        return trimmed.is_empty();
+    }
+    match yaml::read_nodes(text.as_bytes(), &yaml::Limits::default()).as_deref() {
+        Ok([]) => true,
+        Ok([first, ..]) => !matches!(&first.node, Node::Scalar(Scalar { tag: Tag::Str, .. })),
+        Err(_) => false,
+    }
 }

@@ -10,7 +10,7 @@ use crate::base::yaml::{Mapping, Node};
 
 use super::error::{BuildError, ErrorKind, Result};
 use super::metadata::ORIGIN;
-use super::resource::{Behavior, Id, Resource, text_of};
+use super::resource::{Behavior, Id, Resource, careful, text_of};
 use super::schema::Schema;
 
 /// Objects in load order.
@@ -138,8 +138,9 @@ fn merge_generated(old: &Resource, mut new: Resource) -> Resource {
             let pairs = union(borrow(&before), borrow(&after));
             new.node.remove(field);
             if !pairs.is_empty() {
-                let made = pairs.into_iter().map(|(key, value)| (key.into(), Node::text(&value))).collect();
-                new.node.insert(field, Node::Mapping(Mapping(made)));
+                let made: Vec<_> =
+                    pairs.into_iter().map(|(key, value)| (key.into(), Node::Scalar(careful(&value)))).collect();
+                new.node.insert(field, Node::Mapping(made.into()));
             }
         }
         new.origin.clone_from(&old.origin);

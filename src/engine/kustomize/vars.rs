@@ -153,8 +153,13 @@ fn split_index(step: String) -> Vec<String> {
     }
 }
 
+/// A plain `<<` is the merge key, and no text to Go.
 fn is_text(node: &Node) -> bool {
-    matches!(node, Node::Scalar(Scalar { tag: Tag::Str | Tag::Unset, .. }))
+    match node {
+        Node::Scalar(Scalar { text, tag: Tag::Str, style: Style::Plain, explicit: false, .. }) => &**text != "<<",
+        Node::Scalar(scalar) => matches!(scalar.tag, Tag::Str | Tag::Unset),
+        _ => false,
+    }
 }
 
 fn in_field(node: &mut Node, values: &BTreeMap<&str, Value>, budget: &Budget) -> std::result::Result<(), String> {

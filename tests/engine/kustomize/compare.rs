@@ -51,6 +51,31 @@ pub fn difference(ours: &[Value], theirs: &[Value]) -> Option<String> {
     })
 }
 
+/// Whether two results differ only in integers that weir keeps and kustomize rounds.
+///
+/// A JSON patch makes kustomize read numbers as floats of 64 bits, so an integer beyond 2^53 comes out as its neighbour.
+/// Weir differs on purpose: a rounded identifier is the wrong identifier. Nothing else is forgiven by this.
+pub fn differ_by_rounding(ours: &[Value], theirs: &[Value]) -> bool {
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| is_rounded(a, b))
+}
+
+fn is_rounded(exact: &Value, rounded: &Value) -> bool {
+    let rounds_to = |whole: Option<i128>, float: Option<f64>| {
+        #[expect(clippy::cast_precision_loss, reason = "this is the rounding that is looked for")]
+        whole.is_some_and(|whole| whole.unsigned_abs() > 1 << 53 && float == Some(whole as f64))
+    };
+    match (exact, rounded) {
+        (Value::Object(x), Value::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(key, a)| y.get(key).is_some_and(|b| is_rounded(a, b)))
+        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(a, b)| is_rounded(a, b)),
+        (Value::Number(x), Value::Number(y)) if rounds_to(x.to_string().parse().ok(), y.as_f64()) => true,
+        // What was a number became text afterwards, as annotations do.
+        (Value::String(x), Value::String(y)) if x != y => rounds_to(x.parse().ok(), y.parse().ok()),
+        _ => differs(exact, rounded, String::new()).is_none(),
+    }
+}
+
 fn name(value: &Value) -> String {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or("?").to_owned();
     format!("{}/{}", text("/kind"), text("/metadata/name"))
@@ -93,4 +118,27 @@ pub fn tree_of(root: &Path) -> FileTree {
         }
     }
     tree
+}
+
+#[test]
+fn only_rounded_integers_are_forgiven() {
+    let differ = |ours: &str, theirs: &str| {
+        let read = |text: &str| vec![serde_json::from_str::<Value>(text).unwrap()];
+        differ_by_rounding(&read(ours), &read(theirs))
+    };
+    assert!(differ(r#"{"a": [123456789012345678], "b": 1}"#, r#"{"a": [123456789012345680], "b": 1}"#));
+    assert!(differ("123456789012345678", "1.2345678901234568e+17"));
+    assert!(differ(r#""123456789012345678""#, r#""1.2345678901234568e+17""#));
+    for (ours, theirs) in [
+        ("123456789012345678", "123456789012345696"),
+        ("123456789012345678", r#""123456789012345680""#),
+        ("5", "6"),
+        ("1.5", "1.25"),
+        ("9007199254740991", "9007199254740992"),
+        (r#""a""#, r#""b""#),
+        (r#"{"a": 123456789012345678, "b": 1}"#, r#"{"a": 123456789012345680, "b": 2}"#),
+        (r#"{"a": 123456789012345678}"#, r#"{"a": 123456789012345680, "b": 2}"#),
+    ] {
+        assert!(!differ(ours, theirs), "{ours} and {theirs}");
+    }
 }

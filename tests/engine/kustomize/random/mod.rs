@@ -1,7 +1,8 @@
 //! Random repositories, built by both. `WEIR_RANDOM_CASES` says how many (300 unless said), `WEIR_RANDOM_SEED` from
 //! which number on; every seed makes the same repository again. What differs is made small before it is shown.
 //!
-//! Three things are known to differ and are not made: the hash of a generated object that a change turned into another
+//! One difference is meant, recognized and counted: integers beyond 2^53 that kustomize rounds in a JSON patch and weir
+//! keeps ([`differ_by_rounding`]). Three things are known to differ and are not made: the hash of a generated object that a change turned into another
 //! kind (the reference hashes its own line numbers), a list or mapping copied into itself (the reference copies what it
 //! is changing), and what makes the reference crash, where weir says what is wrong.
 
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value;
 use weir::base::FileTree;
 
-use super::compare::{difference, options, ours, reference, theirs};
+use super::compare::{differ_by_rounding, difference, options, ours, reference, theirs};
 use text::Dice;
 
 /// A repository: files that are lists of documents, and files that are text.
@@ -42,6 +43,10 @@ impl Repository {
 enum Verdict {
     Same,
     BothRefuse(String),
+    /// The reference panics; weir answers.
+    Crashes,
+    /// They differ in integers alone that the reference rounds.
+    Rounded,
     Differs(String),
 }
 
@@ -56,10 +61,14 @@ fn compare(reference: &Path, repository: &Repository) -> Verdict {
         tree.insert(path, content.clone().into_bytes()).unwrap();
     }
     let other = theirs(reference, &folder.path().join("top"));
-    if let Some(why) = other.as_ref().err().filter(|why| why.contains("\npanic: ") || why.starts_with("panic: ")) {
-        return Verdict::BothRefuse(format!("kustomize crashes: {why}"));
+    let mine = ours(&tree, "top", &options());
+    if other.as_ref().is_err_and(|why| why.contains("\npanic: ") || why.starts_with("panic: ")) {
+        return Verdict::Crashes;
     }
-    match (ours(&tree, "top", &options()), other) {
+    match (mine, other) {
+        (Ok(mine), Ok(other)) if difference(&mine, &other).is_some() && differ_by_rounding(&mine, &other) => {
+            Verdict::Rounded
+        }
         (Ok(mine), Ok(other)) => difference(&mine, &other).map_or(Verdict::Same, Verdict::Differs),
         (Err(_), Err(why)) => Verdict::BothRefuse(why),
         (Err(mine), Ok(_)) => Verdict::Differs(format!("only weir refuses: {mine}")),
@@ -177,6 +186,16 @@ fn shown(seed: u64, reference: &Path, repository: &Repository) -> String {
     format!("{text}# {}\n", why.trim_end())
 }
 
+/// What came of all comparisons, with the seeds of those that are special.
+#[derive(Default)]
+struct Counts {
+    same: usize,
+    refused: usize,
+    rounded: Vec<u64>,
+    crashes: Vec<u64>,
+    wrong: Vec<(u64, String)>,
+}
+
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
@@ -190,25 +209,27 @@ fn random_repositories_come_out_as_from_kustomize() {
     let first = number("WEIR_RANDOM_SEED", 1);
     let end = first + number("WEIR_RANDOM_CASES", 300);
     let next = AtomicU64::new(first);
-    let counts = Mutex::new((0, 0, Vec::<(u64, String)>::new()));
+    let counts = Mutex::new(Counts::default());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end || counts.lock().unwrap().2.len() >= 12 {
+            if seed >= end || counts.lock().unwrap().wrong.len() >= 12 {
                 return;
             }
             let repository = make::repository(seed);
             match compare(&reference, &repository) {
-                Verdict::Same => counts.lock().unwrap().0 += 1,
+                Verdict::Same => counts.lock().unwrap().same += 1,
+                Verdict::Crashes => counts.lock().unwrap().crashes.push(seed),
+                Verdict::Rounded => counts.lock().unwrap().rounded.push(seed),
                 Verdict::BothRefuse(why) => {
                     if std::env::var_os("WEIR_RANDOM_REFUSALS").is_some() {
                         eprintln!("seed {seed}: {}", why.trim().rsplit("': ").next().unwrap_or_default());
                     }
-                    counts.lock().unwrap().1 += 1;
+                    counts.lock().unwrap().refused += 1;
                 }
                 Verdict::Differs(_) => {
                     let text = shown(seed, &reference, &shrink(&reference, repository));
-                    counts.lock().unwrap().2.push((seed, text));
+                    counts.lock().unwrap().wrong.push((seed, text));
                 }
             }
         }
@@ -217,9 +238,15 @@ fn random_repositories_come_out_as_from_kustomize() {
         scope.spawn(work);
         scope.spawn(work);
     });
-    let (same, refused, mut wrong) = counts.into_inner().unwrap();
-    wrong.sort();
-    eprintln!("{same} the same, {refused} refused by both, {} differ", wrong.len());
+    let Counts { same, refused, mut rounded, mut crashes, mut wrong } = counts.into_inner().unwrap();
+    (rounded.sort_unstable(), crashes.sort_unstable(), wrong.sort());
+    eprintln!(
+        "{same} the same, {refused} refused by both, {} differ; meant: {} with integers that kustomize rounds {rounded:?}, {} on \
+         which it crashes {crashes:?}",
+        wrong.len(),
+        rounded.len(),
+        crashes.len()
+    );
     if let Some(path) = std::env::var_os("WEIR_RANDOM_REPORT").map(PathBuf::from) {
         std::fs::write(path, wrong.iter().map(|(_, text)| text.as_str()).collect::<String>()).unwrap();
     }
