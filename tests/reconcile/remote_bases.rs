@@ -79,14 +79,8 @@ async fn bases_come_over_git_and_http_and_not_from_this_disk() {
 async fn a_repository_beyond_the_limit_is_refused() {
     let git = Git::new();
     let repository = git.repository("far.git");
-    let mut number = 1_u64;
-    let noise: String = (0..1_600_000)
-        .map(|_| {
-            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            format!("{:08x}", number >> 32)
-        })
-        .collect();
-    repository.commit("base", &[("kustomization.yaml", "resources: [a.yaml]\n"), ("a.yaml", BASE), ("noise", &noise)]);
+    let large = "x".repeat(11 << 20);
+    repository.commit("base", &[("kustomization.yaml", "resources: [a.yaml]\n"), ("a.yaml", BASE), ("large", &large)]);
     let server = Server::start(git.root.path(), Manner::default()).await;
     let world = world(false).await;
     ask_for(&world, "main@sha1:1", &server.url("far.git")).await;

@@ -147,7 +147,10 @@ impl Directory<'_> {
                 .in_field("kind")
                 .hint("give it kind Component and apiVersion kustomize.config.k8s.io/v1alpha1"));
         }
-        inner.accumulate(got, build)
+        let mut got = inner.accumulate(got, build)?;
+        // A component gives its parent back all objects, and they are added anew.
+        got.set.check_ids(&build.schema(), "a component").map_err(|error| inner.place(error))?;
+        Ok(got)
     }
 
     fn configurations(&self, got: &mut Accumulated, build: &Build<'_>) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::engine::go_json;
 use super::entries::{GeneratorArgs, GeneratorOptions};
 use super::error::{BuildError, ErrorKind, Result};
 use super::load::Loader;
-use super::resource::{Behavior, Resource, careful, text_of};
+use super::resource::{Resource, careful, text_of};
 
 /// Lines of base64 text are this long, once there is more than one.
 const LINE: usize = 70;
@@ -64,9 +64,6 @@ pub(super) fn generate(
     add_options(&mut resource, &options);
     resource.needs_hash = !options.disable_name_suffix_hash;
     resource.behavior = args.behavior;
-    if resource.behavior == Behavior::Unspecified {
-        resource.behavior = Behavior::Create;
-    }
     Ok(resource)
 }
 

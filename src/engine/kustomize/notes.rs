@@ -42,7 +42,8 @@ impl Resource {
         let former = |part: fn(&Former) -> &str| self.former.iter().map(part).collect::<Vec<_>>().join(",");
         let enabled = |on: bool| if on { "enabled".to_owned() } else { String::new() };
         let behavior = match self.behavior {
-            Behavior::Unspecified => "",
+            Behavior::Given => "",
+            Behavior::Unspecified => "unspecified",
             Behavior::Create => "create",
             Behavior::Replace => "replace",
             Behavior::Merge => "merge",
@@ -83,7 +84,8 @@ impl Resource {
             Some("create") => Behavior::Create,
             Some("replace") => Behavior::Replace,
             Some("merge") => Behavior::Merge,
-            _ => Behavior::Unspecified,
+            Some(_) => Behavior::Unspecified,
+            None => Behavior::Given,
         };
         let (prefixes, suffixes) = (list(PREFIXES), list(SUFFIXES));
         let (needs_hash, allow_name, allow_kind) = (is_on(NEEDS_HASH), is_on(ALLOW_NAME), is_on(ALLOW_KIND));

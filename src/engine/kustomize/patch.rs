@@ -267,7 +267,7 @@ fn forget(target: &mut Resource) {
     target.prefixes.clear();
     target.suffixes.clear();
     target.needs_hash = false;
-    target.behavior = Behavior::Unspecified;
+    target.behavior = Behavior::Given;
 }
 
 /// Applies a JSON patch to all objects of its target.

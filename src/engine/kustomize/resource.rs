@@ -18,6 +18,8 @@ pub(super) const CLUSTER: &str = "_non_namespaceable_";
 /// How a generated object meets one that exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Behavior {
+    /// Nothing was generated.
+    Given,
     #[default]
     Unspecified,
     Create,
@@ -85,7 +87,7 @@ impl Resource {
             prefixes: Vec::new(),
             suffixes: Vec::new(),
             needs_hash: false,
-            behavior: Behavior::default(),
+            behavior: Behavior::Given,
             variables: Vec::new(),
             allow_name_change: false,
             allow_kind_change: false,
