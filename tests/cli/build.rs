@@ -1,6 +1,7 @@
 //! `weir build`: bases beside the directory, variables, and what is said when something is missing.
 
 use super::Machine;
+use crate::outside::web::{self, Files, Shelf};
 
 const BASE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {host: '${host}'}\n";
 
@@ -239,4 +240,31 @@ fn a_chart_that_cannot_be_built_says_what_to_do() {
     machine.run("build chart shop --set replicas=12 --skip-schema-validation").good();
     let missing = machine.run("build chart shop -s templates/none.yaml").bad();
     assert!(missing.contains("could not find template templates/none.yaml in chart"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_of_repositories_and_registries_are_built_where_they_lie() {
+    let files = Files::default();
+    files.publish(&[("app", "1.0.0"), ("app", "1.2.0")]);
+    let web = files.serve().await;
+    let shelf = Shelf::default();
+    let layer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    shelf.push("charts/app", "2.0.0", layer, &web::chart("app", "2.0.0", &[("templates/two.yaml", "kind: Two\n")]));
+    let registry = shelf.serve().await;
+    let run = async |line: String| tokio::task::spawn_blocking(move || Machine::new().run(&line)).await.unwrap();
+    let built = run(format!("build chart app --repo {} --version 1.x", web.url("charts"))).await.good();
+    assert!(built.contains("# Source: app/templates/config.yaml\nkind: ConfigMap\n"), "{built}");
+    assert!(web.taken().iter().any(|path| path == "/charts/app-1.2.0.tgz"));
+    let built = run(format!("build chart {}", web.url("charts/app-1.0.0.tgz"))).await.good();
+    assert!(built.contains("kind: ConfigMap"), "{built}");
+    let built = run(format!("build chart oci://{}/charts/app --plain-http", registry.address)).await.good();
+    assert!(built.contains("kind: Two"), "{built}");
+    for (line, part) in [
+        (format!("build chart ap --repo {}", web.url("charts")), "did you mean 'app'?"),
+        (format!("build chart app --repo {} --version 9.x", web.url("charts")), "matching '9.x'"),
+        (format!("build chart oci://{}/charts/app:9.9.9 --plain-http", registry.address), "9.9.9 was not found"),
+    ] {
+        let stderr = run(line).await.bad();
+        assert!(stderr.contains(part), "{stderr}");
+    }
 }

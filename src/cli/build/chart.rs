@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
+use super::pull::{Place, pull};
 use super::{BYTES, FILES, in_background, put};
 use crate::base::FileTree;
 use crate::cli::{CliError, Cx};
@@ -26,8 +27,10 @@ const FILE_BYTES: u64 = 100 << 20;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Directory of the chart, or a packaged chart (.tgz)
+    /// Directory of the chart, a packaged chart (.tgz), oci://host/path[:version], or its name with --repo
     chart: String,
+    #[command(flatten)]
+    place: Place,
     /// Name of the release
     #[arg(long, value_name = "NAME", default_value = "release-name")]
     name: String,
@@ -88,7 +91,12 @@ struct Given {
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let namespace = if cx.global.names_namespace() { cx.global.namespace() } else { "default".into() };
     let output = args.output.clone();
-    let (text, warnings) = in_background(move || on_a_deep_stack(move || build(&args, &namespace))).await?;
+    let fetched = match args.place.is_remote(&args.chart) {
+        true => Some(pull(&args.chart, &args.place).await?),
+        false => None,
+    };
+    let work = move || on_a_deep_stack(move || build(&args, &namespace, fetched.as_deref()));
+    let (text, warnings) = in_background(work).await?;
     warnings.iter().for_each(|warning| cx.output.warning(warning));
     put(cx, &text, output.as_deref())
 }
@@ -102,9 +110,15 @@ fn on_a_deep_stack<T: Send + 'static>(
     thread.join().map_err(|_| CliError::internal("the chart could not be rendered: a thread panicked"))?
 }
 
-fn build(args: &Args, namespace: &str) -> Result<(String, Vec<String>), CliError> {
+fn build(args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(String, Vec<String>), CliError> {
     check_name(&args.name)?;
-    let chart = load(&args.chart)?;
+    let chart = match fetched {
+        Some(bytes) => {
+            let refused = |error: ChartError| CliError::user(format!("{}: {error}", args.chart), "");
+            Chart::load_archive(bytes).map_err(refused)?
+        }
+        None => load(&args.chart)?,
+    };
     let values = args.given.read()?;
     let mut capabilities = Capabilities::default();
     if let Some(version) = &args.kube_version {

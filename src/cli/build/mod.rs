@@ -15,6 +15,7 @@ use crate::outside::egress::Egress;
 mod chart;
 mod kustomization;
 mod kustomize;
+mod pull;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
