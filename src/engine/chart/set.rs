@@ -358,7 +358,7 @@ mod tests {
         }
         assert_eq!(after(r#"{"a":{"b":1}}"#, &[("a.c=2", Writing::Text)]).unwrap(), r#"{"a":{"b":1,"c":"2"}}"#);
         assert_eq!(after("{}", &[("a.b=x,y={[\\", Writing::Literal)]).unwrap(), r#"{"a":{"b":"x,y={[\\"}}"#);
-        let json = [(r#"a={"b": 1} , c=[1,"x"],d=,e="x""#, Writing::Json), (r#"{"a": {"f": null}}"#, Writing::Json)];
+        let json = [(r#"a={"b": 1} ,c=[1,"x"],d=,e="x""#, Writing::Json), (r#"{"a": {"f": null}}"#, Writing::Json)];
         assert_eq!(after("{}", &json).unwrap(), r#"{"a":{"b":1.0,"f":null},"c":[1.0,"x"],"d":null,"e":"x"}"#);
         let texts = |path: &str| if path == "a.txt" { Ok("A".to_owned()) } else { Err(format!("{path} is not there")) };
         assert_eq!(after("{}", &[("a=a.txt", Writing::File(&texts))]).unwrap(), r#"{"a":"A"}"#);
