@@ -14,7 +14,7 @@ use super::kustomization::{
     self, CommonMetadata, CustomHealthCheck, IgnoreRule, Image, Inventory, InventoryEntry, KubeConfigReference, Patch,
 };
 use super::meta::{DependencyReference, LocalReference};
-use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, View, git_repository, kstatus};
+use super::{Family, Kind, Relation, Tie, Verb, View, git_repository, kstatus};
 use crate::base::{Condition, Digest, Id};
 
 pub static KIND: Kind = Kind {
@@ -35,7 +35,7 @@ pub static KIND: Kind = Kind {
     ],
     relations,
     health: kstatus::health,
-    verbs: DEPLOYER_VERBS,
+    verbs: Verb::ALL,
     views: &[View::Diff, View::History, View::Values, View::Manifest, View::Notes],
     crd: Some(crd),
     example: EXAMPLE,

@@ -164,6 +164,10 @@ pub enum Tie {
 pub enum Verb {
     Reconcile,
     ReconcileWithSource,
+    /// Releases once more although nothing changed.
+    ReconcileWithForce,
+    /// Forgets the failures so far, and tries again.
+    ReconcileWithReset,
     Suspend,
     Resume,
     Edit,
@@ -200,18 +204,28 @@ impl View {
 }
 
 impl Verb {
-    pub const ALL: &[Verb] =
-        &[Verb::Reconcile, Verb::ReconcileWithSource, Verb::Suspend, Verb::Resume, Verb::Edit, Verb::Delete];
+    pub const ALL: &[Verb] = &[
+        Verb::Reconcile,
+        Verb::ReconcileWithSource,
+        Verb::ReconcileWithForce,
+        Verb::ReconcileWithReset,
+        Verb::Suspend,
+        Verb::Resume,
+        Verb::Edit,
+        Verb::Delete,
+    ];
 
     /// Brings what a person may not expect, so that it is shown first where that is possible.
     pub fn is_surprising(self) -> bool {
-        matches!(self, Verb::Resume)
+        matches!(self, Verb::Resume | Verb::ReconcileWithForce)
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Verb::Reconcile => "reconcile",
             Verb::ReconcileWithSource => "reconcile-with-source",
+            Verb::ReconcileWithForce => "reconcile-with-force",
+            Verb::ReconcileWithReset => "reconcile-with-reset",
             Verb::Suspend => "suspend",
             Verb::Resume => "resume",
             Verb::Edit => "edit",
@@ -223,6 +237,8 @@ impl Verb {
         match self {
             Verb::Reconcile => "reconcile now",
             Verb::ReconcileWithSource => "fetch the source, then reconcile",
+            Verb::ReconcileWithForce => "release once more although nothing changed",
+            Verb::ReconcileWithReset => "forget the failures so far, and try again",
             Verb::Suspend => "stop reconciling until resumed",
             Verb::Resume => "reconcile again after a suspend",
             Verb::Edit => "edit the object",
@@ -241,7 +257,8 @@ pub const PLAIN_VERBS: &[Verb] = &[Verb::Edit, Verb::Delete];
 /// What may be asked of a reconciled object without a source.
 pub const SOURCE_VERBS: &[Verb] = &[Verb::Reconcile, Verb::Suspend, Verb::Resume, Verb::Edit, Verb::Delete];
 /// What may be asked of a reconciled object that has a source.
-pub const DEPLOYER_VERBS: &[Verb] = Verb::ALL;
+pub const DEPLOYER_VERBS: &[Verb] =
+    &[Verb::Reconcile, Verb::ReconcileWithSource, Verb::Suspend, Verb::Resume, Verb::Edit, Verb::Delete];
 
 /// The kind of that group and name; the generic kind serves the unknown.
 pub fn of(group: &str, kind: &str) -> &'static Kind {

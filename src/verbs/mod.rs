@@ -241,6 +241,8 @@ pub async fn ask(desk: &Desk, ask: Ask, progress: &(dyn Fn(Text) + Send + Sync))
     match verb {
         Verb::Reconcile => reconcile::reconcile(desk, &document, &id, progress).await,
         Verb::ReconcileWithSource => reconcile::with_source(desk, &document, &id, progress).await,
+        Verb::ReconcileWithForce => reconcile::release(desk, &document, &id, (true, false), progress).await,
+        Verb::ReconcileWithReset => reconcile::release(desk, &document, &id, (false, true), progress).await,
         Verb::Suspend => suspend::suspend(desk, &document, &id).await,
         Verb::Resume => suspend::resume(desk, &document, &id, progress).await,
         Verb::Delete => delete::delete(desk, &document, &id, progress).await,
