@@ -27,7 +27,11 @@ const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
             "SystemTime",
             "Instant::now",
             "kube::Client",
-            "std::net",
+            // Addresses are values; sockets and names are not.
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "ToSocketAddrs",
             "std::env",
             "tracing::",
             ".await",

@@ -119,7 +119,7 @@ impl Index {
 /// Numbers where texts belong are texts to Helm's decoder.
 fn write_scalars(entry: &mut Value) {
     let Value::Object(entry) = entry else { return };
-    for key in ["name", "version", "appVersion", "apiVersion", "type", "digest", "created"] {
+    for key in ["name", "version", "appVersion", "apiVersion", "type", "digest"] {
         if let Some(value) = entry.get_mut(key)
             && let Value::Number(_) | Value::Bool(_) = value
         {
