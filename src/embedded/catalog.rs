@@ -246,7 +246,8 @@ fn from_row(row: &Row) -> Option<Resource> {
         short: row.short.iter().map(|s| s.to_string()).collect(),
         categories: [('a', "all"), ('e', "api-extensions")]
             .into_iter()
-            .filter_map(|(letter, name)| row.is(letter).then(|| name.to_string()))
+            .filter(|(letter, _)| row.is(*letter))
+            .map(|(_, name)| name.to_string())
             .collect(),
         namespaced: row.is('n'),
         generation: row.is('g'),

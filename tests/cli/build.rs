@@ -221,7 +221,7 @@ fn a_chart_that_cannot_be_built_says_what_to_do() {
         ("build chart lib", "it is a library"),
         ("build chart three", "apiVersion v3 cannot be rendered"),
         ("build chart nowhere", "no such directory or packaged chart"),
-        ("build chart oci://example.com/shop", "not fetched"),
+        ("build chart oci://127.0.0.1:1/shop --plain-http", "127.0.0.1:1"),
         ("build chart bare --name Shop", "no name of a release"),
         ("build chart bare --kube-version new", "no version of Kubernetes"),
         ("build chart bare --set a", "key \"a\" has no value"),

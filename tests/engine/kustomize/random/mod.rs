@@ -239,7 +239,9 @@ fn random_repositories_come_out_as_from_kustomize() {
         scope.spawn(work);
     });
     let Counts { same, refused, mut rounded, mut crashes, mut wrong } = counts.into_inner().unwrap();
-    (rounded.sort_unstable(), crashes.sort_unstable(), wrong.sort());
+    rounded.sort_unstable();
+    crashes.sort_unstable();
+    wrong.sort();
     eprintln!(
         "{same} the same, {refused} refused by both, {} differ; meant: {} with integers that kustomize rounds {rounded:?}, {} on \
          which it crashes {crashes:?}",
