@@ -150,8 +150,11 @@ impl Output {
         Ok(())
     }
 
-    /// What would happen: what it is about and every part to the output, what a person should know beside it.
+    /// What would happen: every part to the output; what it is about and what a person should know beside it.
     pub fn preview(&self, preview: &Preview) -> Result<(), CliError> {
+        for (label, value) in &preview.about {
+            self.more(format!("{label}: {value}"));
+        }
         for part in &preview.patch.parts {
             self.line(format!("► {} {}", part.name, part.fate.word()))?;
             self.diff(&part.lines)?;

@@ -32,9 +32,7 @@ pub(super) async fn release(
     (force, reset): (bool, bool),
     progress: Progress<'_>,
 ) -> Result<Outcome, Refusal> {
-    if *id != helm_release::KIND.id(&id.namespace, &id.name) {
-        return Err(refuse(format!("{id} takes neither force nor reset"), "only HelmReleases do"));
-    }
+    offers(id, Verb::ReconcileWithForce)?;
     let keys = [(force, FORCE_AT), (reset, RESET_AT)];
     let keys: Vec<&str> = keys.into_iter().filter(|(wanted, _)| *wanted).map(|(_, key)| key).collect();
     asked(desk, document, id, &keys, progress).await

@@ -10,7 +10,7 @@ use serde_json::Map;
 
 use super::{Desk, Preview, Refusal, clean, live, refuse};
 use crate::base::{Id, Stamp, Text, Value, yaml};
-use crate::engine::release::{Record, RecordError, Status, secret_name, set_value};
+use crate::engine::release::{Record, RecordError, Status, documents, secret_name};
 use crate::engine::{chart, diff};
 use crate::kinds::helm_release::ValuesReference;
 use crate::kinds::{self, HelmRelease};
@@ -67,13 +67,12 @@ pub async fn revision(desk: &Desk, id: &Id, version: i64) -> Result<Release, Ref
     let (object, name, namespace) = target(desk, id).await?;
     let record = record(desk, id, &name, &namespace, version).await?;
     let hidden = hidden(desk, &object).await;
-    let hooks: Vec<&str> = record.hooks.iter().map(|hook| hook.manifest.as_str()).collect();
     Ok(Release {
         revision: told(&record),
         user_values: values(&record.config, &hidden),
         merged_values: values(&record.merged_values(), &hidden),
         manifest: manifest(&record.manifest),
-        hooks: manifest(&hooks.join("\n---\n")),
+        hooks: manifest(&record.hook_manifests()),
         notes: Text::lines(&record.info.notes).iter().map(|line| format!("{line}\n")).collect(),
     })
 }
@@ -130,9 +129,9 @@ pub async fn compare(desk: &Desk, id: &Id, from: Option<i64>, to: i64) -> Result
     preview.about = vec![(Text::new("From"), Text::new(side(&old))), (Text::new("To"), Text::new(side(&new)))];
     let of = |record: &Record| (record.version > 0).then(|| values(&record.config, &hidden));
     preview.patch.parts.extend(diff::file("values", of(&old).as_deref(), of(&new).as_deref()));
-    for of in [objects_of as fn(&Record) -> Option<Vec<Value>>, hooks_of] {
-        match (of(&old), of(&new)) {
-            (Some(old), Some(new)) => preview.patch.parts.extend(diff::objects(&old, &new).parts),
+    for of in [|record: &Record| record.manifest.clone(), Record::hook_manifests] {
+        match (documents(&of(&old)), documents(&of(&new))) {
+            (Ok(old), Ok(new)) => preview.patch.parts.extend(diff::objects(&old, &new).parts),
             _ => preview.notes.push(Text::new("a manifest cannot be read as YAML and is not compared")),
         }
     }
@@ -161,24 +160,9 @@ async fn placed(desk: &Desk, id: Id, object: &HelmRelease) -> Id {
     }
 }
 
-fn objects_of(record: &Record) -> Option<Vec<Value>> {
-    documents(&record.manifest)
-}
-
-fn hooks_of(record: &Record) -> Option<Vec<Value>> {
-    let hooks: Vec<&str> = record.hooks.iter().map(|hook| hook.manifest.as_str()).collect();
-    documents(&hooks.join("\n---\n"))
-}
-
-/// `None`: it is no YAML.
-fn documents(text: &str) -> Option<Vec<Value>> {
-    let documents = yaml::read_as(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient).ok()?;
-    Some(documents.into_iter().map(|document| document.value).filter(Value::is_object).collect())
-}
-
 /// A manifest as it may be shown: Secrets masked. What is no YAML is not shown at all.
 pub fn manifest(text: &str) -> String {
-    let Some(documents) = documents(text) else { return format!("# {MASK} this manifest cannot be read as YAML\n") };
+    let Ok(documents) = documents(text) else { return format!("# {MASK} this manifest cannot be read as YAML\n") };
     let shown = documents.iter().map(|document| match document["kind"].as_str() {
         Some("Secret") => clean::masked(document),
         _ => document.clone(),
@@ -256,7 +240,7 @@ fn given_by(secret: &Value, reference: &ValuesReference) -> Option<Map<String, V
     match reference.target_path.as_deref() {
         Some(path) => {
             let mut values = Map::new();
-            set_value(&mut values, path, "x").ok()?;
+            chart::set_path(&mut values, path, "x", false).ok()?;
             Some(values)
         }
         None => chart::read_values(key, &bytes).ok(),
@@ -344,5 +328,8 @@ mod tests {
         );
         assert!(shown.contains("shown") && !shown.contains("canary"), "{shown}");
         assert!(!manifest("a: [canary").contains("canary"));
+        let list =
+            "kind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: canary}}\n";
+        assert!(!manifest(list).contains("canary") && manifest(list).contains("name: s"), "{}", manifest(list));
     }
 }

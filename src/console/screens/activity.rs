@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use ratatui::layout::Rect;
 
-use super::Screen;
+use super::{Screen, inside};
 use crate::console::actions::{Action, Scope};
 use crate::console::look::Role;
 use crate::console::message::Reply;
@@ -88,10 +88,6 @@ impl Screen for ActivityScreen {
     fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {
         self.page.draw(canvas, inside(area));
     }
-}
-
-fn inside(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
 }
 
 /// Lines of weir's log; with the object when they are about several.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use super::Screen;
+use super::{REFLEX, Screen};
 use crate::base::{Id, State};
 use crate::config::Key;
 use crate::console::actions::{Action, Scope};
@@ -15,9 +15,6 @@ use crate::console::widgets::field::Field;
 use crate::console::widgets::{Canvas, Piece, wrapped};
 use crate::kinds::{Tie, Verb};
 use crate::verbs::Ask;
-
-/// Typing and confirming is not one movement: a key that comes sooner is a reflex, a repeat or a paste.
-const REFLEX: Duration = Duration::from_millis(150);
 
 /// The question and what was typed so far.
 pub struct Confirm {

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::Screen;
 use super::activity::log_lines;
-use super::pages::{conditions, description, event_lines, foreseen, history, painted, plain};
+use super::pages::{conditions, description, event_lines, foreseen, history, painted, plain, refused};
 use super::rows;
 use crate::base::{Id, Stamp};
 use crate::console::actions::{Action, Scope, Tab};
@@ -175,11 +175,7 @@ impl Detail {
         let current = std::mem::replace(&mut self.tab, tab);
         let mut reply = Reply::Redraw;
         match answer {
-            Err(refusal) => {
-                let mut lines = vec![Line::of(vec![Piece::text(refusal.message, Role::Danger)])];
-                lines.push(Line::of(vec![Piece::text(refusal.hint, Role::Dim)]));
-                self.instead.insert(tab, lines);
-            }
+            Err(refusal) => drop(self.instead.insert(tab, refused(&refusal))),
             Ok(verbs::Answer::Description(sections)) => self.set(description(&sections)),
             Ok(verbs::Answer::Yaml(yaml)) if self.texts.get(&tab) != Some(&yaml) || self.instead.contains_key(&tab) => {
                 self.set(plain(&yaml));

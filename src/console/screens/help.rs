@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::Screen;
+use super::{Screen, inside};
 use crate::base::State;
 use crate::console::actions::{ACTIONS, Action, ActionLine, Scope};
 use crate::console::look::Role;
@@ -120,8 +120,4 @@ impl Screen for Help {
     fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {
         self.page.draw(canvas, inside(area));
     }
-}
-
-fn inside(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
 }

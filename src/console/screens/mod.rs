@@ -16,6 +16,8 @@ mod review;
 mod rows;
 mod tree;
 
+use std::time::Duration;
+
 use ratatui::layout::Rect;
 
 use super::actions::{Action, Scope};
@@ -29,6 +31,14 @@ use crate::config::Key;
 use crate::store::Changes;
 
 pub use tree::Tree;
+
+/// A key that comes sooner after what it answers is a reflex, a repeat or a paste: reading and confirming is not one movement.
+const REFLEX: Duration = Duration::from_millis(150);
+
+/// The area of a page, a column of air at each side.
+fn inside(area: Rect) -> Rect {
+    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
+}
 
 /// One screen. Only what answers a message changes it; [`Screen::draw`] cannot.
 pub trait Screen: Send {

@@ -6,7 +6,7 @@ use crate::console::message::PaintedLine;
 use crate::console::shared::Shared;
 use crate::console::widgets::page::{Line, Link, painted_line};
 use crate::console::widgets::{Piece, columns, fit};
-use crate::verbs::{EventLine, Preview, Revision, Section, Status};
+use crate::verbs::{EventLine, Preview, Refusal, Revision, Section, Status};
 
 /// What stands above the patch of a preview: what it is about, what to know, and how much changes. `verb` is "changes" or
 /// "would change", `nothing` what is said when nothing does.
@@ -81,6 +81,12 @@ fn state(status: Status) -> Option<State> {
         Status::PendingInstall | Status::PendingUpgrade | Status::PendingRollback => Some(State::Progressing),
         Status::Superseded | Status::Uninstalled => None,
     }
+}
+
+/// Why there is nothing to show, and what to do next.
+pub fn refused(refusal: &Refusal) -> Vec<Line> {
+    let line = |text: &Text, role| Line::of(vec![Piece::text(text.clone(), role)]);
+    vec![line(&refusal.message, Role::Danger), line(&refusal.hint, Role::Dim)]
 }
 
 /// Text before it is coloured.

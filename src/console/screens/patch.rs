@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use super::Screen;
-use super::pages::foreseen;
+use super::pages::{foreseen, refused};
+use super::{REFLEX, Screen, inside};
 use crate::base::Id;
 use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
@@ -19,8 +19,6 @@ use crate::verbs::{self, Ask, Patch, Query};
 
 /// Which page this is, to the answers.
 const TAB: Tab = Tab::View(View::Diff);
-/// A key that comes sooner was meant for the screen before.
-const REFLEX: Duration = Duration::from_millis(150);
 
 /// Why the patch is shown.
 enum Occasion {
@@ -138,11 +136,7 @@ impl Screen for PatchScreen {
                 Reply::Many(vec![Reply::Redraw, Reply::Paint(TAB, self.page.text())])
             }
             Answer::Fetched(Err(refusal)) => {
-                let lines = vec![
-                    Line::of(vec![Piece::text(refusal.message, Role::Danger)]),
-                    Line::of(vec![Piece::text(refusal.hint, Role::Dim)]),
-                ];
-                self.page.set(lines, Patch::default());
+                self.page.set(refused(&refusal), Patch::default());
                 Reply::Redraw
             }
             Answer::Painted(paint) => {
@@ -168,8 +162,4 @@ impl Screen for PatchScreen {
     fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {
         self.page.draw(canvas, inside(area));
     }
-}
-
-fn inside(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use super::Screen;
+use super::{REFLEX, Screen, inside};
 use crate::base::{Id, Text, Value};
 use crate::console::actions::{Action, Scope, Tab};
 use crate::console::look::Role;
@@ -14,9 +14,6 @@ use crate::console::widgets::page::{Line, Link};
 use crate::console::widgets::patch::PatchPage;
 use crate::console::widgets::{Canvas, Piece};
 use crate::verbs::{Ask, Fate, Part, Patch, Review};
-
-/// A key that comes sooner was meant for the screen before.
-const REFLEX: Duration = Duration::from_millis(150);
 
 /// The diff, and what was edited.
 pub struct ReviewScreen {
@@ -122,8 +119,4 @@ impl Screen for ReviewScreen {
     fn draw(&self, _cx: &Shared, canvas: &mut Canvas<'_>, area: Rect) {
         self.page.draw(canvas, inside(area));
     }
-}
-
-fn inside(area: Rect) -> Rect {
-    Rect { x: area.x + 1.min(area.width), width: area.width.saturating_sub(2), ..area }
 }

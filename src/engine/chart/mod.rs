@@ -25,7 +25,7 @@ pub use manifests::{Hook, Manifest};
 pub use metadata::{Dependency, Metadata};
 pub use print::Shown;
 pub use render::{Release, Rendered};
-pub use set::{SetError, Texts, Writing, set_values};
+pub use set::{SetError, Texts, Writing, set_path, set_values};
 
 use super::template::{Lookup, TemplateError};
 

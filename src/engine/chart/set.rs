@@ -55,6 +55,29 @@ pub fn set_values(into: &mut Values, line: &str, writing: Writing<'_>) -> Result
     Ok(())
 }
 
+/// Puts one value at a path, as the `targetPath` of a HelmRelease's reference does: text in quotes stays text, and with
+/// `literal` all of it is text as it stands.
+///
+/// Errors when the path or the value cannot be read; the message may have parts of the value.
+/// Source: fluxcd/pkg chartutil (ReplacePathValue, ReplacePathLiteralValue).
+pub fn set_path(into: &mut Values, path: &str, value: &str, literal: bool) -> Result<(), SetError> {
+    if literal {
+        let mut escaped = String::with_capacity(value.len());
+        for character in value.chars() {
+            if matches!(character, '\\' | ',' | '[' | ']' | '{' | '}') {
+                escaped.push('\\');
+            }
+            escaped.push(character);
+        }
+        return set_values(into, &format!("{path}={escaped}"), Writing::Text);
+    }
+    let is_within = |quote: char| value.starts_with(quote) && value.ends_with(quote);
+    match is_within('\'') || is_within('"') {
+        true => set_values(into, &format!("{path}={}", value.trim_matches(['\'', '"'])), Writing::Text),
+        false => set_values(into, &format!("{path}={value}"), Writing::Plain),
+    }
+}
+
 /// Whether the line goes on after what was read.
 #[derive(PartialEq)]
 enum Flow {
@@ -319,7 +342,9 @@ impl Line<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Values, Writing, set_values};
+    use serde_json::json;
+
+    use super::{Json, Values, Writing, set_path, set_values};
 
     fn after(before: &str, lines: &[(&str, Writing<'_>)]) -> Result<String, String> {
         let mut values: Values = serde_json::from_str(before).unwrap();
@@ -397,5 +422,52 @@ mod tests {
         assert!(after("{}", &[(&lists(100_000), Writing::Plain)]).is_err());
         let bomb: Vec<String> = (0..20).map(|name| format!("a{name}[65535]=1")).collect();
         assert!(after("{}", &[(&bomb.join(","), Writing::Plain)]).unwrap_err().contains("places"));
+    }
+
+    fn set(path: &str, value: &str) -> Result<Json, String> {
+        let mut values = json!({"a": {"b": 1}, "l": [1]}).as_object().unwrap().clone();
+        set_path(&mut values, path, value, false).map(|()| Json::Object(values)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_value_goes_where_its_path_says_with_its_type() {
+        let with = |path: &str, value: &str, pointer: &str| set(path, value).unwrap().pointer(pointer).cloned();
+        for (value, wanted) in [
+            ("5", json!(5)),
+            ("-3", json!(-3)),
+            ("05", json!("05")),
+            ("1.5", json!("1.5")),
+            ("True", json!(true)),
+            ("null", json!(null)),
+            ("'5'", json!("5")),
+            ("{x,2}", json!(["x", 2])),
+            ("", json!("")),
+            ("x\\,y", json!("x,y")),
+        ] {
+            assert_eq!(with("a.c", value, "/a/c"), Some(wanted), "{value}");
+        }
+        assert_eq!(with("a.c", "1,n=2", "/n"), Some(json!(2)));
+        assert_eq!(with("l[2].x", "y", "/l"), Some(json!([1, null, {"x": "y"}])));
+        assert_eq!(with("m[1][0]", "y", "/m"), Some(json!([null, ["y"]])));
+        assert_eq!(with("a\\.b", "y", "/a.b"), Some(json!("y")));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_without_the_value() {
+        for (path, value) in
+            [("a.b.c", "secret"), ("l.x", "secret"), ("a[x]", "secret"), ("l[-1]", "secret"), ("x", "{secret")]
+        {
+            let error = set(path, value).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(set("l[70000]", "x").is_err());
+        assert!(set(&"a.".repeat(40), "x").is_err());
+    }
+
+    #[test]
+    fn a_literal_is_taken_as_it_is() {
+        let mut values = Values::new();
+        set_path(&mut values, "a.b\\.c", "x={1,2}\\n[3]", true).unwrap();
+        assert_eq!(Json::Object(values), json!({"a": {"b.c": "x={1,2}\\n[3]"}}));
     }
 }

@@ -1,12 +1,11 @@
 //! Helm's release records: one revision of a release, as `helm` itself reads and writes it.
 //!
 //! Pure: documents of Secrets in, records out, and the reverse. What cannot be read is an error that names the Secret,
-//! never an absence. Start with [`Record`] and [`Record::from_secret`]; `digest` has what Flux keeps of a record, `set`
-//! the language of `--set`.
+//! never an absence. Start with [`Record`] and [`Record::from_secret`]; `digest` has what Flux keeps of a
+//! record.
 //! Source: helm pkg/release/v1, pkg/storage/driver (secrets.go, util.go).
 
 mod digest;
-mod set;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -19,8 +18,9 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::base::yaml;
+
 pub use digest::{config_digest, document_digest, observed_digest, time_of_snapshot};
-pub use set::{SetError, set_literal, set_value};
 pub use stored::stored_chart;
 
 /// The type of the Secrets that hold records.
@@ -243,6 +243,12 @@ impl Record {
             .unwrap_or_default()
     }
 
+    /// The manifests of all hooks, as one.
+    pub fn hook_manifests(&self) -> String {
+        let manifests: Vec<&str> = self.hooks.iter().map(|hook| hook.manifest.as_str()).collect();
+        manifests.join("\n---\n")
+    }
+
     /// The values of the user over the defaults of the chart.
     pub fn merged_values(&self) -> Map<String, Value> {
         let mut all = self.chart.get("values").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -285,6 +291,23 @@ fn is_no_time(text: &str) -> bool {
 
 fn is_zero(number: &i64) -> bool {
     *number == 0
+}
+
+/// The documents of a manifest, lists taken apart.
+///
+/// Errors when it is no YAML.
+pub fn documents(manifest: &str) -> Result<Vec<Value>, String> {
+    let read = yaml::read_as(manifest.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
+    let read = read.map_err(|error| format!("the manifest cannot be read: {error}"))?;
+    let mut all = Vec::new();
+    for mut document in read.into_iter().map(|document| document.value).filter(Value::is_object) {
+        let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+        match document.get_mut("items").filter(|_| is_list).map(Value::take) {
+            Some(Value::Array(items)) => all.extend(items),
+            _ => all.push(document),
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -350,5 +373,12 @@ mod tests {
     fn values_of_the_user_lie_over_those_of_the_chart() {
         assert_eq!(Value::Object(record().merged_values()), json!({"a": 1, "b": {"d": 3}}));
         assert!(Status::of("pending-upgrade").is_pending() && Status::of("whatever") == Status::Unknown);
+    }
+
+    #[test]
+    fn lists_are_taken_apart() {
+        let found = documents("---\nkind: List\nitems:\n- kind: A\n- kind: B\n---\n# nothing\n---\nkind: C\n").unwrap();
+        let kinds: Vec<&str> = found.iter().filter_map(|document| document["kind"].as_str()).collect();
+        assert_eq!(kinds, ["A", "B", "C"]);
     }
 }

@@ -14,8 +14,9 @@ use super::super::kustomization::health::{self, Unwell};
 use super::super::{Context, Run};
 use super::merging::{taken_over, three_way};
 use super::render::set;
-use crate::base::{Api, Id, yaml};
+use crate::base::{Api, Id};
 use crate::cluster::{Apply, ClusterError, Precondition, Propagation};
+use crate::engine::release::documents;
 use crate::kinds::kustomization::{Inventory, InventoryEntry};
 
 /// The field manager of everything that a HelmRelease releases.
@@ -344,23 +345,6 @@ impl Objects<'_> {
     }
 }
 
-/// The documents of a manifest, lists taken apart.
-///
-/// Errors when it is no YAML.
-pub fn documents(manifest: &str) -> Result<Vec<Value>, String> {
-    let read = yaml::read_as(manifest.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
-    let read = read.map_err(|error| format!("the manifest cannot be read: {error}"))?;
-    let mut all = Vec::new();
-    for mut document in read.into_iter().map(|document| document.value).filter(Value::is_object) {
-        let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-        match document.get_mut("items").filter(|_| is_list).map(Value::take) {
-            Some(Value::Array(items)) => all.extend(items),
-            _ => all.push(document),
-        }
-    }
-    Ok(all)
-}
-
 /// The inventory of some objects, in the order of the manifest.
 pub fn inventory(placed: &[Placed], crds: &[Placed]) -> Inventory {
     let entry = |placed: &Placed| InventoryEntry::new(&placed.id, &placed.api.version);
@@ -372,16 +356,4 @@ pub fn is_kept(document: &Value) -> bool {
     document["metadata"]["annotations"][POLICY]
         .as_str()
         .is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_taken_apart() {
-        let found = documents("---\nkind: List\nitems:\n- kind: A\n- kind: B\n---\n# nothing\n---\nkind: C\n").unwrap();
-        let kinds: Vec<&str> = found.iter().filter_map(|document| document["kind"].as_str()).collect();
-        assert_eq!(kinds, ["A", "B", "C"]);
-    }
 }

@@ -17,10 +17,10 @@ use super::plan::Plan;
 use super::source::{self, Loaded};
 use super::storage::Storage;
 use super::{capabilities, drift, report, values};
-use crate::base::{Text, Value};
+use crate::base::{Id, Text, Value};
 use crate::cluster::{Apply, ClusterError};
 use crate::engine::diff::{self, Preview, decided};
-use crate::engine::release::{Record, config_digest};
+use crate::engine::release::{Record, config_digest, documents};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{CrdsPolicy, DriftMode};
 
@@ -120,11 +120,12 @@ async fn changed(
     let (mut before, mut after) = (Vec::new(), Vec::new());
     if work.plan.upgrade.crds != CrdsPolicy::Skip {
         for (_, file) in &rendering.crds {
-            definitions(&objects, file, work.plan.upgrade.crds, &mut before, &mut after).await;
+            let seen = definitions(&objects, file, work.plan.upgrade.crds, &mut before, &mut after).await;
+            preview.notes.extend(seen.err().map(Text::new));
         }
     }
     let mut wanted = HashSet::new();
-    let documents = super::objects::documents(&rendering.manifest).map_err(|error| failed(&error))?;
+    let documents = documents(&rendering.manifest).map_err(|error| failed(&error))?;
     let work = documents.into_iter().map(|document| foresee(&objects, document));
     let mut seen = stream::iter(work).buffered(AT_ONCE);
     while let Some(seen) = seen.next().await {
@@ -134,17 +135,8 @@ async fn changed(
         preview.notes.extend(seen.note.map(Text::new));
     }
     if let Some(last) = last {
-        for document in super::objects::documents(&last.manifest).unwrap_or_default() {
-            let Ok(placed) = objects.place(document).await else { continue };
-            if wanted.contains(&placed.id) {
-                continue;
-            }
-            if let Ok(Some(live)) = objects.cx.cluster.get_as(&placed.api, &placed.id).await
-                && !is_kept(&live)
-            {
-                before.push(decided(&live));
-            }
-        }
+        let gone = going(&objects, last, &wanted, &mut before).await;
+        preview.notes.extend(gone.into_iter().map(Text::new));
     }
     for hook in &rendering.hooks {
         let note = format!("the hook {} {} runs at {}", hook.kind, hook.name, hook.events.join(", "));
@@ -152,6 +144,32 @@ async fn changed(
     }
     preview.patch = diff::objects(&before, &after);
     Ok(())
+}
+
+/// Adds what the release has and will not have; answers in words what could not be looked at.
+async fn going(objects: &Objects<'_>, last: &Record, wanted: &HashSet<Id>, before: &mut Vec<Value>) -> Vec<String> {
+    let documents = match documents(&last.manifest) {
+        Ok(documents) => documents,
+        Err(error) => return vec![format!("what would be deleted is not known: {error}")],
+    };
+    let mut notes = Vec::new();
+    for document in documents {
+        let placed = match objects.place(document).await {
+            Ok(placed) => placed,
+            Err(error) => {
+                notes.push(error);
+                continue;
+            }
+        };
+        if wanted.contains(&placed.id) {
+            continue;
+        }
+        match objects.cx.cluster.get_as(&placed.api, &placed.id).await {
+            Ok(live) => before.extend(live.filter(|live| !is_kept(live)).as_ref().map(decided)),
+            Err(error) => notes.push(format!("{}: {error}", placed.id)),
+        }
+    }
+    notes
 }
 
 /// What is known of one object.
@@ -188,20 +206,24 @@ async fn foresee(objects: &Objects<'_>, document: Value) -> Seen {
     }
 }
 
+/// Adds the definitions of a file as they are and as they would be.
+///
+/// Errors with what cannot be read or looked at.
 async fn definitions(
     objects: &Objects<'_>,
     file: &str,
     policy: CrdsPolicy,
     before: &mut Vec<Value>,
     after: &mut Vec<Value>,
-) {
-    let Ok(placed) = objects.read(file).await else { return };
-    for placed in placed {
-        let Ok(live) = objects.cx.cluster.get_as(&placed.api, &placed.id).await else { continue };
+) -> Result<(), String> {
+    for placed in objects.read(file).await? {
+        let live = objects.cx.cluster.get_as(&placed.api, &placed.id).await;
+        let live = live.map_err(|error| format!("{}: {error}", placed.id))?;
         if live.is_some() && policy == CrdsPolicy::Create {
             continue;
         }
         before.extend(live.as_ref().map(decided));
         after.push(decided(&placed.document));
     }
+    Ok(())
 }

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 use crate::base::Id;
 use crate::cluster::Cluster;
 use crate::engine::chart;
-use crate::engine::release::{set_literal, set_value};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::ValuesReference;
 
@@ -56,12 +55,21 @@ fn put(
     let text = String::from_utf8_lossy(data);
     let is_inline = is_only_inline(result, inline, path);
     chart::merge(result, inline.clone());
-    let set = if reference.literal == Some(true) { set_literal } else { set_value };
-    let failed =
-        |error| format!("could not resolve {} chart values reference '{}': {error}", reference.kind, reference.name);
-    set(result, path, &text).map_err(failed)?;
+    let literal = reference.literal == Some(true);
+    let failed = |error: chart::SetError| {
+        let why = match reference.kind.as_str() {
+            // The parser tells what it read: only what it also says of a harmless value may be told.
+            "Secret" => match chart::set_path(&mut Values::new(), path, "x", literal) {
+                Err(error) => error.to_string(),
+                Ok(()) => format!("the value cannot be set at {path:?}"),
+            },
+            _ => error.to_string(),
+        };
+        format!("could not resolve {} chart values reference '{}': {why}", reference.kind, reference.name)
+    };
+    chart::set_path(result, path, &text, literal).map_err(failed)?;
     if is_inline {
-        set(inline, path, &text).map_err(failed)?;
+        chart::set_path(inline, path, &text, literal).map_err(failed)?;
     }
     Ok(())
 }

@@ -72,6 +72,13 @@ struct Step {
     todo: Todo,
 }
 
+/// A step, and the object as it is and as it would be.
+struct Planned {
+    step: Step,
+    live: Option<Value>,
+    after: Option<Value>,
+}
+
 enum Todo {
     Nothing(Action),
     /// Patches that free the object of older tools first, then the apply.
@@ -127,60 +134,54 @@ impl Applier<'_> {
     /// Errors with every object that the server refused, by name; after a failed plan nothing was written.
     pub async fn apply(&self, stage: Vec<Wanted>) -> Result<Vec<Change>, String> {
         let at_once = self.cx.options.concurrent_ssa.max(1);
-        let planned = stage.into_iter().map(|wanted| self.plan(wanted));
+        let planned = stage.into_iter().map(|wanted| async { self.plan(wanted).await.map(|planned| planned.step) });
         let steps = all(stream::iter(planned).buffered(at_once).collect().await)?;
         let done: Vec<_> =
             stream::iter(steps.into_iter().map(|step| self.carry_out(step))).buffered(at_once).collect().await;
         all(done)
     }
 
-    async fn plan(&self, wanted: Wanted) -> Result<Step, String> {
+    async fn plan(&self, wanted: Wanted) -> Result<Planned, String> {
         let refused = |error: ClusterError| format!("{} dry-run failed: {error}", wanted.id);
         let live = self.cx.cluster.get_as(&wanted.api, &wanted.id).await.map_err(refused)?;
         let manner = decide::manner(&wanted.document, live.as_ref(), self.force);
         let mut document = wanted.document.clone();
-        let todo = match live {
-            _ if manner.skip => Todo::Nothing(Action::Skipped),
-            Some(_) if manner.only_create => Todo::Nothing(Action::Skipped),
+        let (todo, after) = match &live {
+            _ if manner.skip => (Todo::Nothing(Action::Skipped), live.clone()),
+            Some(_) if manner.only_create => (Todo::Nothing(Action::Skipped), live.clone()),
             None => {
-                self.dry_run(&document).await.map_err(refused)?;
-                Todo::Write { cleanup: vec![], document, exists: false }
+                let dry = self.dry_run(&document).await.map_err(refused)?;
+                (Todo::Write { cleanup: vec![], document, exists: false }, Some(dry))
             }
             Some(live) => {
-                remember_adoption(&mut document, &live);
-                fields::leave_alone(&mut document, &live, self.rules);
-                self.compare(&live, document, manner).await.map_err(refused)?
+                remember_adoption(&mut document, live);
+                fields::leave_alone(&mut document, live, self.rules);
+                let (todo, after) = self.compare(live, document, manner).await.map_err(refused)?;
+                (todo, Some(after))
             }
         };
-        Ok(Step { wanted, todo })
+        Ok(Planned { step: Step { wanted, todo }, live, after })
     }
 
     /// The object as it is and as it would be; `None` where it is not there.
     ///
     /// Errors as a plan does, with the object's name. What a later object of the same build needs may be missing yet.
     pub async fn foresee(&self, wanted: &Wanted) -> Result<(Option<Value>, Option<Value>), String> {
-        let refused = |error: ClusterError| format!("{}: {error}", wanted.id);
-        let live = self.cx.cluster.get_as(&wanted.api, &wanted.id).await.map_err(refused)?;
-        let step = self.plan(wanted.clone()).await?;
-        Ok(match step.todo {
-            Todo::Nothing(_) => (live.clone(), live),
-            Todo::Recreate { document, .. } => (live, Some(document)),
-            Todo::Write { document, .. } => {
-                let after = self.dry_run(&document).await.map_err(refused)?;
-                (live, Some(after))
-            }
-        })
+        self.plan(wanted.clone()).await.map(|planned| (planned.live, planned.after))
     }
 
-    async fn compare(&self, live: &Value, document: Value, manner: Manner) -> Result<Todo, ClusterError> {
+    /// Answers also what the object would be.
+    async fn compare(&self, live: &Value, document: Value, manner: Manner) -> Result<(Todo, Value), ClusterError> {
         let others = &self.cx.options.override_managers;
         let cleanup = if manner.merge { vec![] } else { fields::take_over(live, others) };
         match self.dry_run(&document).await {
-            Ok(dry) if cleanup.is_empty() && !fields::is_different(live, &dry) => Ok(Todo::Nothing(Action::Unchanged)),
-            Ok(_) => Ok(Todo::Write { cleanup, document, exists: true }),
+            Ok(dry) if cleanup.is_empty() && !fields::is_different(live, &dry) => {
+                Ok((Todo::Nothing(Action::Unchanged), live.clone()))
+            }
+            Ok(dry) => Ok((Todo::Write { cleanup, document, exists: true }, dry)),
             Err(error) if manner.force && may_be_fixed(&error) => {
                 let uid = live.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-                Ok(Todo::Recreate { uid, document })
+                Ok((Todo::Recreate { uid, document: document.clone() }, document))
             }
             Err(error) => Err(error),
         }
