@@ -27,6 +27,7 @@ mod events;
 mod export;
 mod get;
 mod global;
+mod image;
 mod log;
 mod logs;
 mod output;
@@ -102,6 +103,8 @@ enum Command {
     Create(create::Args),
     /// Print what would be applied
     Build(build::Args),
+    /// Choose tags and set images in files, as the image automation does
+    Image(image::Args),
     /// Print objects as YAML for a Git repository
     Export(export::Args),
     /// Look at weir itself
@@ -179,6 +182,7 @@ async fn dispatch(cx: &Cx, console: console::Args, command: Option<Command>) -> 
         Some(Command::Delete(args)) => delete::run(cx, args).await,
         Some(Command::Create(args)) => create::run(cx, args).await,
         Some(Command::Build(args)) => build::run(cx, args).await,
+        Some(Command::Image(args)) => image::run(cx, args).await,
         Some(Command::Export(args)) => export::run(cx, args).await,
         Some(Command::Version(args)) => version::run(cx, &args),
         Some(Command::Completion(args)) => completion::run(cx, &args),

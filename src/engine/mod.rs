@@ -2,12 +2,19 @@
 
 pub mod archive;
 pub mod chart;
+pub mod commit_message;
 pub mod diff;
 mod go_json;
+mod go_regex;
 pub mod ignore;
 pub mod kustomize;
 pub mod order;
+pub mod policy;
 pub mod release;
 pub mod semver_range;
+pub mod setters;
 pub mod substitute;
 pub mod template;
+pub mod unified;
+
+pub use go_regex::go_regex;

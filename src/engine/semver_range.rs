@@ -14,11 +14,33 @@ use semver::{BuildMetadata, Prerelease, Version};
 /// Constraints and alternatives beyond this are refused: nobody writes them by hand.
 const PARTS: usize = 256;
 
-/// Reads a version as Flux reads tags: one leading `v` is ignored and all three numbers must be there.
+/// Reads a version as Flux reads tags: it has two points, a leading `v` and zeros before the numbers are ignored.
 ///
 /// Source: fluxcd/pkg version (ParseVersion).
 pub fn parse_version(tag: &str) -> Option<Version> {
-    Version::parse(tag.strip_prefix('v').unwrap_or(tag)).ok()
+    if tag.bytes().filter(|byte| *byte == b'.').count() < 2 { None } else { parse_loosely(tag) }
+}
+
+/// Reads a version as Masterminds does: a leading `v`, zeros before the numbers and missing numbers are allowed.
+pub fn parse_loosely(written: &str) -> Option<Version> {
+    let body = written.strip_prefix('v').unwrap_or(written);
+    let (body, build) = body.split_once('+').map_or((body, None), |(body, build)| (body, Some(build)));
+    let (numbers, prerelease) = body.split_once('-').map_or((body, None), |(body, rest)| (body, Some(rest)));
+    let mut parsed = [0u64; 3];
+    for (count, number) in numbers.split('.').enumerate() {
+        if count == 3 || number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        parsed[count] = number.parse().ok()?;
+    }
+    let mut version = Version::new(parsed[0], parsed[1], parsed[2]);
+    if let Some(prerelease) = prerelease {
+        version.pre = Prerelease::new(prerelease).ok().filter(|pre| !pre.is_empty())?;
+    }
+    if let Some(build) = build {
+        version.build = BuildMetadata::new(build).ok().filter(|build| !build.is_empty())?;
+    }
+    Some(version)
 }
 
 /// A range: alternatives, each a set of constraints that must all hold.

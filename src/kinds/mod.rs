@@ -19,6 +19,9 @@ pub mod git_repository;
 pub mod helm_chart;
 pub mod helm_release;
 pub mod helm_repository;
+pub mod image_policy;
+pub mod image_repository;
+pub mod image_update_automation;
 pub mod kstatus;
 pub mod kustomization;
 pub mod meta;
@@ -33,6 +36,9 @@ pub use git_repository::GitRepository;
 pub use helm_chart::HelmChart;
 pub use helm_release::HelmRelease;
 pub use helm_repository::HelmRepository;
+pub use image_policy::ImagePolicy;
+pub use image_repository::ImageRepository;
+pub use image_update_automation::ImageUpdateAutomation;
 pub use kustomization::Kustomization;
 pub use oci_repository::OCIRepository;
 
@@ -44,6 +50,9 @@ pub static ALL: &[&Kind] = &[
     &helm_chart::KIND,
     &kustomization::KIND,
     &helm_release::KIND,
+    &image_repository::KIND,
+    &image_policy::KIND,
+    &image_update_automation::KIND,
     &deployment::KIND,
     &pod::KIND,
     &service::KIND,

@@ -9,3 +9,4 @@ pub mod helm_index;
 pub mod http;
 pub mod oci;
 pub mod serve;
+pub mod tags;

@@ -10,7 +10,11 @@ use crate::outside::artifacts::{Artifacts, StorageError};
 use crate::outside::egress::Egress;
 use crate::outside::http::{Client, HttpError, Settings};
 use crate::outside::serve::{self, Served};
+use crate::outside::tags::Tags;
 use crate::store::Store;
+
+/// Where tags lie beside the artifacts; a name that no artifact can have.
+const TAGS: &str = ".tags";
 
 /// What every reconciler may use; cheap to clone.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Context {
     pub store: Store,
     /// Where sources put what they fetched.
     pub artifacts: Artifacts,
+    /// The tags that scans found.
+    pub tags: Tags,
     /// Fetches artifacts from whoever serves them, this machine included.
     pub client: Client,
     pub options: Arc<Options>,
@@ -48,6 +54,7 @@ impl Context {
         let artifacts = Artifacts::open(files, &format!("http://{address}"))?;
         let served = Arc::new(serve::serve(listener, artifacts.clone()));
         let client = Client::new(&Settings { egress: Egress { loopback: true }, ..Settings::default() })?;
-        Ok(Context { cluster, store, artifacts, client, options: Arc::new(options), _served: served })
+        let tags = Tags::at(&files.join(TAGS));
+        Ok(Context { cluster, store, artifacts, tags, client, options: Arc::new(options), _served: served })
     }
 }

@@ -10,6 +10,8 @@
 mod access;
 mod include;
 
+use std::time::Duration;
+
 use super::run::Severity;
 use super::storage::{self, FETCH_FAILED, IN_STORAGE, New, OUTDATED, STORAGE_FAILED, duration, failed_before, mark};
 use super::{Cause, Context, Failure, Next, Reconciler, Run};
@@ -196,8 +198,23 @@ fn is_as_observed(spec: &GitRepositorySpec, status: &GitRepositoryStatus, includ
         && !include::differ(included, &status.included_artifacts)
 }
 
+/// The remote of a GitRepository, for who works on it besides fetching.
+pub(super) async fn remote_of(
+    cx: &Context,
+    object: &GitRepository,
+    namespace: &str,
+    timeout: Duration,
+) -> Result<Remote, Failure> {
+    if let Some(provider) = object.spec.provider.as_deref().filter(|name| !matches!(*name, "" | "generic")) {
+        let message = format!("provider {provider:?} is not supported yet; use a secret with the generic provider");
+        return Err(Failure::Stalled(Cause::new("InvalidProviderConfiguration", message)));
+    }
+    let egress = storage::egress(cx);
+    access::remote(cx, object, namespace, egress, timeout, egress.loopback).await
+}
+
 /// The later field wins over the earlier; nothing means `master`.
-fn reference(wanted: Option<&GitReference>) -> Reference {
+pub(super) fn reference(wanted: Option<&GitReference>) -> Reference {
     let none = GitReference::default();
     let wanted = wanted.unwrap_or(&none);
     let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());

@@ -22,6 +22,9 @@ mod git_repository;
 mod helm_chart;
 mod helm_release;
 mod helm_repository;
+mod image_policy;
+mod image_repository;
+mod image_update_automation;
 mod kustomization;
 mod objects;
 mod oci_repository;
@@ -40,6 +43,9 @@ pub use git_repository::GitRepositories;
 pub use helm_chart::HelmCharts;
 pub use helm_release::HelmReleases;
 pub use helm_repository::HelmRepositories;
+pub use image_policy::{ImagePolicies, policy};
+pub use image_repository::ImageRepositories;
+pub use image_update_automation::ImageAutomations;
 pub use kustomization::{ADOPTED, ALLOW_PRUNE, Kustomizer, preview_of_tree, render, variables, with_inline};
 pub use oci_repository::OciRepositories;
 pub use options::Options;
@@ -54,7 +60,8 @@ pub fn start_all(cx: Context) -> Running {
 
 fn crew() -> Crew {
     let sources = Crew::default().with(GitRepositories).with(OciRepositories).with(HelmRepositories).with(HelmCharts);
-    sources.with(Kustomizer).with(HelmReleases::default())
+    let deployers = sources.with(Kustomizer).with(HelmReleases::default());
+    deployers.with(ImageRepositories).with(ImagePolicies).with(ImageAutomations)
 }
 
 /// What the next reconciliation of an object would do, whoever runs it; changes nothing.

@@ -5,8 +5,9 @@ use super::storage::Source;
 use crate::base::Condition;
 use crate::kinds::meta::Artifact;
 use crate::kinds::{
-    GitRepository, HelmChart, HelmRelease, HelmRepository, Kind, Kustomization, OCIRepository, git_repository,
-    helm_chart, helm_release, helm_repository, kustomization, oci_repository,
+    GitRepository, HelmChart, HelmRelease, HelmRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kind,
+    Kustomization, OCIRepository, git_repository, helm_chart, helm_release, helm_repository, image_policy,
+    image_repository, image_update_automation, kustomization, oci_repository,
 };
 
 impl Reconciled for GitRepository {
@@ -206,5 +207,83 @@ impl Source for OCIRepository {
 
     fn url(&mut self) -> Option<&mut Option<String>> {
         Some(&mut self.status.get_or_insert_default().url)
+    }
+}
+
+impl Reconciled for ImageRepository {
+    fn description() -> &'static Kind {
+        &image_repository::KIND
+    }
+
+    fn controller() -> &'static str {
+        "image-reflector-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
+impl Reconciled for ImagePolicy {
+    fn description() -> &'static Kind {
+        &image_policy::KIND
+    }
+
+    fn controller() -> &'static str {
+        "image-reflector-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    }
+}
+
+impl Reconciled for ImageUpdateAutomation {
+    fn description() -> &'static Kind {
+        &image_update_automation::KIND
+    }
+
+    fn controller() -> &'static str {
+        "image-automation-controller"
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.status.get_or_insert_default().conditions
+    }
+
+    fn observed_generation(&mut self) -> &mut Option<i64> {
+        &mut self.status.get_or_insert_default().observed_generation
+    }
+
+    fn last_handled(&mut self) -> &mut Option<String> {
+        &mut self.status.get_or_insert_default().last_handled_reconcile_at
     }
 }

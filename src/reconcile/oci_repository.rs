@@ -149,7 +149,7 @@ fn select<'a>(manifest: &'a Manifest, selector: &LayerSelector) -> Result<&'a cr
 /// The way to the repository.
 ///
 /// Errors as stalled when the URL can never work, as retry when a Secret is missing or incomplete.
-async fn registry(cx: &Context, spec: &OCIRepositorySpec, namespace: &str) -> Result<Registry, Failure> {
+pub(super) async fn registry(cx: &Context, spec: &OCIRepositorySpec, namespace: &str) -> Result<Registry, Failure> {
     let invalid = |error: &OciError| {
         let message = format!("URL validation failed for '{}': {error}", spec.url);
         Failure::Stalled(Cause::new("URLInvalid", message))

@@ -138,10 +138,14 @@ fn has_tried(store: &Store, id: &Id, source: &Signals) -> bool {
 
 fn signals(entry: &Entry, body: &Value) -> Signals {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let revision = text("/status/artifact/revision");
+    // What a source is at: an artifact, a scan, or a chosen image.
+    let places = ["/status/artifact/revision", "/status/lastScanResult/revision", "/status/latestRef/tag"];
+    let revision = places.iter().map(|place| text(place)).find(|text| !text.is_empty()).unwrap_or_default();
+    let digest = ["/status/artifact/digest", "/status/latestRef/digest", "/status/latestRef/name"];
+    let digest = digest.map(text).concat();
     let is_watched = body.pointer("/metadata/labels").and_then(|labels| labels.get(meta::WATCH_LABEL));
     Signals {
-        source: (!revision.is_empty()).then(|| (revision, text("/status/artifact/digest"))),
+        source: (!revision.is_empty()).then(|| (revision, digest)),
         ready: (entry.health.state == State::Ready).then(|| text("/status/lastAppliedRevision")),
         config: (is_watched.and_then(Value::as_str) == Some("Enabled")).then(|| entry.object.resource_version.clone()),
     }

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 mod apply;
 mod build;
 mod create;
+mod create_image;
 mod get;
+mod image;
 mod messages;
 mod serve;
 

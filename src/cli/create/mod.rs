@@ -19,8 +19,12 @@ mod git_repository;
 mod helm_chart;
 mod helm_release;
 mod helm_repository;
+mod image_policy;
+mod image_repository;
+mod image_update;
 mod kustomization;
 mod oci_repository;
+mod secret_git;
 mod verification;
 
 #[derive(clap::Args, Debug)]
@@ -42,6 +46,32 @@ enum What {
     /// A chart to release with values
     #[command(visible_alias = "hr", name = "helmrelease")]
     HelmRelease(Box<helm_release::Args>),
+    /// Automation of image updates
+    Image {
+        #[command(subcommand)]
+        image: Image,
+    },
+    /// A Secret with credentials
+    Secret {
+        #[command(subcommand)]
+        secret: Secret,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum Image {
+    /// An image whose tags are listed
+    Repository(image_repository::Args),
+    /// A rule that chooses a tag
+    Policy(image_policy::Args),
+    /// What writes chosen images into a Git repository
+    Update(image_update::Args),
+}
+
+#[derive(Subcommand, Debug)]
+enum Secret {
+    /// For a Git repository: a new key with the host's keys, or a login
+    Git(secret_git::Args),
 }
 
 #[derive(Subcommand, Debug)]
@@ -87,6 +117,10 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         What::Source { source: Source::Oci(args) } => oci_repository::run(cx, args).await,
         What::Kustomization(args) => kustomization::run(cx, args).await,
         What::HelmRelease(args) => helm_release::run(cx, *args).await,
+        What::Image { image: Image::Repository(args) } => image_repository::run(cx, args).await,
+        What::Image { image: Image::Policy(args) } => image_policy::run(cx, args).await,
+        What::Image { image: Image::Update(args) } => image_update::run(cx, args).await,
+        What::Secret { secret: Secret::Git(args) } => secret_git::run(cx, args).await,
     }
 }
 

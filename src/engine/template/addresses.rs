@@ -6,14 +6,14 @@
 use std::rc::Rc;
 use std::str::FromStr;
 
-use semver::{BuildMetadata, Prerelease, Version};
+use semver::Version;
 
 use super::call::{Function, Type, map, text};
 use super::error::{Answer, Failure};
 use super::escape::{percent, unpercent};
 use super::run::Machine;
 use super::value::{Object, Value};
-use crate::engine::semver_range::Range;
+use crate::engine::semver_range::{Range, parse_loosely};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("getHostByName", &[Type::Text], |_, _| Ok("".into())),
@@ -225,27 +225,9 @@ fn url_join(_: &mut Machine<'_>, args: &[Value]) -> Answer<Value> {
     Ok(out.into())
 }
 
-/// Reads a version as Masterminds does: a leading `v` and missing numbers are allowed.
+/// Reads a version as Masterminds does.
 pub(super) fn parse_version(written: &str) -> Result<Version, String> {
-    let invalid = || "invalid semantic version".to_owned();
-    let body = written.strip_prefix('v').unwrap_or(written);
-    let (body, build) = body.split_once('+').map_or((body, None), |(body, build)| (body, Some(build)));
-    let (numbers, prerelease) = body.split_once('-').map_or((body, None), |(body, rest)| (body, Some(rest)));
-    let mut parsed = [0u64; 3];
-    for (count, number) in numbers.split('.').enumerate() {
-        if count == 3 || number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(invalid());
-        }
-        parsed[count] = number.parse().map_err(|_| invalid())?;
-    }
-    let mut version = Version::new(parsed[0], parsed[1], parsed[2]);
-    if let Some(prerelease) = prerelease {
-        version.pre = Prerelease::new(prerelease).ok().filter(|pre| !pre.is_empty()).ok_or_else(invalid)?;
-    }
-    if let Some(build) = build {
-        version.build = BuildMetadata::new(build).ok().filter(|build| !build.is_empty()).ok_or_else(invalid)?;
-    }
-    Ok(version)
+    parse_loosely(written).ok_or_else(|| "invalid semantic version".to_owned())
 }
 
 /// A version as templates see it.

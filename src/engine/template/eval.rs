@@ -155,6 +155,8 @@ impl Machine<'_> {
                 let found = map.get(name);
                 return Ok(match map.kind() {
                     Fields::Any | Fields::Values => Held::boxed(found.unwrap_or_default()),
+                    // No text names a struct.
+                    Fields::Keyed => Held::boxed(Value::Nil),
                     Fields::Strings => Held::plain(found.unwrap_or_else(|| Value::str(""))),
                     Fields::Files => Held::plain(found.unwrap_or_else(|| Value::Bytes(std::sync::Arc::from([])))),
                 });

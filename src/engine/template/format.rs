@@ -58,8 +58,11 @@ fn print_at(out: &mut String, value: &Value, depth: usize) -> Answer<()> {
         Value::Map(map) => {
             out.push_str("map[");
             for (index, (key, value)) in map.entries().iter().enumerate() {
-                let _ = write!(out, "{}{key}:", if index > 0 { " " } else { "" });
-                print_at(out, value, depth + 1)?;
+                out.push_str(if index > 0 { " " } else { "" });
+                let (key, value) = map.entry(key.clone(), value.clone());
+                print_at(out, &key, depth + 1)?;
+                out.push(':');
+                print_at(out, &value, depth + 1)?;
             }
             out.write_char(']')
         }

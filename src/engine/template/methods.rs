@@ -130,7 +130,7 @@ pub(super) fn find(value: &Value, name: &str) -> Option<&'static Function> {
         Value::Map(map) => match map.kind() {
             Fields::Files => FILES,
             Fields::Values => VALUES,
-            Fields::Any | Fields::Strings => return None,
+            Fields::Any | Fields::Strings | Fields::Keyed => return None,
         },
         Value::List(list) if list.kind() == Items::Versions => VERSIONS,
         Value::Time(_) => TIME,

@@ -133,6 +133,52 @@ pub enum TemplateError {
     Need(Lookup),
 }
 
+/// Why a template of no chart failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExecuteError {
+    #[error("{0}")]
+    Parse(String),
+    #[error("{0}")]
+    Run(String),
+}
+
+/// What Helm adds to Go and Sprig.
+const OF_HELM: &[&str] = &[
+    "include",
+    "tpl",
+    "required",
+    "lookup",
+    "toYaml",
+    "mustToYaml",
+    "toYamlPretty",
+    "fromYaml",
+    "fromYamlArray",
+    "fromJsonArray",
+    "toToml",
+    "mustToToml",
+    "fromToml",
+];
+/// What depends on where and when it runs.
+const NOT_REPEATABLE: &[&str] = &[
+    "date",
+    "date_in_zone",
+    "date_modify",
+    "now",
+    "htmlDate",
+    "htmlDateInZone",
+    "dateInZone",
+    "dateModify",
+    "randAlphaNum",
+    "randAlpha",
+    "randAscii",
+    "randNumeric",
+    "randBytes",
+    "uuidv4",
+    "env",
+    "expandenv",
+    "getHostByName",
+];
+
 /// The parsed templates of a chart.
 pub struct Templates {
     functions: call::Functions,
@@ -148,6 +194,33 @@ impl Default for Templates {
 impl Templates {
     pub fn new() -> Self {
         Templates { functions: call::all(), scope: Rc::default() }
+    }
+
+    /// Templates outside of charts: nothing of Helm's, and of Sprig only what gives the same answer everywhere.
+    ///
+    /// Source: sprig functions.go (HermeticTxtFuncMap).
+    pub fn hermetic() -> Self {
+        let kept = |name: &str| !OF_HELM.contains(&name) && !NOT_REPEATABLE.contains(&name);
+        let all = call::all();
+        let functions = all.iter().filter(|(name, _)| kept(name)).map(|(name, function)| (*name, *function));
+        Templates { functions: Rc::new(functions.collect()), scope: Rc::default() }
+    }
+
+    /// Parses and renders one template as Go does, `<no value>` included.
+    ///
+    /// Errors with Go's own text.
+    pub fn execute(mut self, name: &str, text: &str, data: Value, world: &World<'_>) -> Result<String, ExecuteError> {
+        let file: Rc<str> = name.into();
+        let trees = parse::parse(&file, text, &|name| self.functions.get(name).copied());
+        for tree in trees.map_err(ExecuteError::Parse)?.into_iter().map(Rc::new) {
+            self.scope.add(tree);
+        }
+        let Some(tree) = self.scope.find(name) else { return Ok(String::new()) };
+        let mut machine = Machine::new(world, Rc::clone(&self.functions), std::mem::take(&mut self.scope));
+        match machine.execute(&tree, Held::plain(data)) {
+            Ok(()) => Ok(std::mem::take(&mut machine.out)),
+            Err(failure) => Err(ExecuteError::Run(failure.full())),
+        }
     }
 
     /// Parses a file. Of definitions with one name the last counts.

@@ -313,7 +313,8 @@ impl<'w> Machine<'w> {
                 let entries: Vec<_> = map.entries().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
                 for (key, value) in entries {
                     ran = true;
-                    if !self.turn(branch, Some(Value::Str(key)), Held { value, boxed })? {
+                    let (key, value) = map.entry(key, value);
+                    if !self.turn(branch, Some(key), Held { value, boxed })? {
                         break;
                     }
                 }

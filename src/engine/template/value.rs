@@ -72,6 +72,8 @@ pub enum Fields {
     Strings,
     /// The files of a chart, with methods.
     Files,
+    /// A map whose keys are Go structs: each entry is a list of its key and its value.
+    Keyed,
 }
 
 /// A map with text keys, shared by all who hold it.
@@ -179,6 +181,16 @@ impl Map {
 
     pub fn is_nil(&self) -> bool {
         self.body.nil
+    }
+
+    /// What a template sees of an entry: its key, which may be a struct, and its value.
+    pub(super) fn entry(&self, key: Rc<str>, value: Value) -> (Value, Value) {
+        match (self.of, &value) {
+            (Fields::Keyed, Value::List(pair)) if pair.items().len() == 2 => {
+                (pair.items()[0].clone(), pair.items()[1].clone())
+            }
+            _ => (Value::Str(key), value),
+        }
     }
 
     pub fn is_same(&self, other: &Map) -> bool {
@@ -309,6 +321,7 @@ impl Value {
                 Fields::Values => "common.Values",
                 Fields::Strings => "map[string]string",
                 Fields::Files => "engine.files",
+                Fields::Keyed => "map[interface {}]interface {}",
             },
             Value::Time(_) => "time.Time",
             Value::Duration(_) => "time.Duration",

@@ -55,6 +55,12 @@ pub enum GitError {
     Submodule { path: String, why: String },
     #[error("sparse checkout directory {0:?} does not exist in the commit")]
     SparseMissing(String),
+    #[error("{reference} moved while the commit was made")]
+    Raced { reference: String },
+    #[error("the push to {reference} was rejected: {why}")]
+    Rejected { reference: String, why: String },
+    #[error("the server does not take push options; remove spec.git.push.options")]
+    PushOptions,
     #[error("an object is missing or damaged: {0}")]
     Object(String),
     #[error("working files cannot be written: {0}")]

@@ -5,11 +5,16 @@
 //! Must not know a kind. Start with [`resolve`] and [`checkout`].
 
 mod choose;
+mod draft;
 mod error;
 mod history;
+mod keys;
 mod known_hosts;
 mod local;
 mod origin;
+mod pack;
+mod push;
+mod scan;
 mod smart_http;
 mod ssh;
 mod stop;
@@ -34,7 +39,11 @@ use stop::Stop;
 use tree::{Read, Source};
 
 pub use choose::Reference;
+pub use draft::{Draft, Prepared, Signature, Signer, draft};
 pub use error::GitError;
+pub use keys::{KeyKind, KeyPair, generate, public_of};
+pub use push::{Refspec, push, tip};
+pub use scan::{HostKey, scan_host};
 pub use tree::Limits;
 pub use url::{GitUrl, Scheme, UrlError};
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use gix::hash::ObjectId;
 use gix::odb::Handle;
+use gix::protocol::transport::Service;
+use gix::protocol::transport::client::blocking_io::Transport;
 
 use super::choose::{Advertised, Chosen, Reference, choose};
 use super::error::GitError;
@@ -25,31 +27,14 @@ impl Origin {
     pub(super) fn open(remote: &Remote, limits: &Limits, stop: &Stop) -> Result<Self, GitError> {
         let trouble = Trouble::default();
         let url = remote.url.to_string();
-        let transport = match (remote.url.scheme, &remote.auth) {
-            (Scheme::File, _) if !remote.allow_file => {
+        if remote.url.scheme == Scheme::File {
+            if !remote.allow_file {
                 return Err(GitError::FileNotAllowed { path: remote.url.path.clone() });
             }
-            (Scheme::File, _) => {
-                let local = local::Local::open(&remote.url.decoded_path(), &url, limits)?;
-                return Ok(Origin::Local(Box::new(local), url));
-            }
-            (Scheme::Ssh, Auth::Ssh { user, identity, passphrase, known_hosts }) => {
-                let user = remote.url.user.as_deref().unwrap_or(user);
-                let login = ssh::Login { user, identity, passphrase: passphrase.as_ref(), known_hosts };
-                ssh::connect(&remote.url, &login, remote.egress, stop, &trouble)?
-            }
-            (Scheme::Ssh, _) => return Err(GitError::CredentialsMissing { host: remote.url.authority() }),
-            (Scheme::Http | Scheme::Https, _) => {
-                let client = http::Client::new(&http::Settings {
-                    ca: remote.ca.clone(),
-                    certificate: remote.certificate.clone(),
-                    proxy: remote.proxy.clone(),
-                    egress: remote.egress,
-                })?;
-                let credentials = remote.http_credentials();
-                smart_http::connect(&remote.url, client, credentials, stop, &trouble, limits.pack_bytes)?
-            }
-        };
+            let local = local::Local::open(&remote.url.decoded_path(), &url, limits)?;
+            return Ok(Origin::Local(Box::new(local), url));
+        }
+        let transport = transport(remote, limits, stop, &trouble, Service::UploadPack)?;
         Ok(Origin::Wire(Box::new(Wire::greet(transport, trouble, url.clone())?), url))
     }
 
@@ -115,6 +100,35 @@ impl Origin {
         }
         let wants: BTreeSet<ObjectId> = listing.iter().map(|found| found.direct).collect();
         self.fetch(&wants.into_iter().collect::<Vec<_>>(), Depth::All, scratch, limits, stop)
+    }
+}
+
+/// The way to a service of a server; a repository on this machine has none.
+pub(super) fn transport(
+    remote: &Remote,
+    limits: &Limits,
+    stop: &Stop,
+    trouble: &Trouble,
+    service: Service,
+) -> Result<Box<dyn Transport + Send>, GitError> {
+    match (remote.url.scheme, &remote.auth) {
+        (Scheme::File, _) => Err(GitError::FileNotAllowed { path: remote.url.path.clone() }),
+        (Scheme::Ssh, Auth::Ssh { user, identity, passphrase, known_hosts }) => {
+            let user = remote.url.user.as_deref().unwrap_or(user);
+            let login = ssh::Login { user, identity, passphrase: passphrase.as_ref(), known_hosts };
+            ssh::connect(&remote.url, &login, remote.egress, stop, trouble, service)
+        }
+        (Scheme::Ssh, _) => Err(GitError::CredentialsMissing { host: remote.url.authority() }),
+        (Scheme::Http | Scheme::Https, _) => {
+            let client = http::Client::new(&http::Settings {
+                ca: remote.ca.clone(),
+                certificate: remote.certificate.clone(),
+                proxy: remote.proxy.clone(),
+                egress: remote.egress,
+            })?;
+            let credentials = remote.http_credentials();
+            smart_http::connect(&remote.url, client, credentials, stop, trouble, limits.pack_bytes)
+        }
     }
 }
 

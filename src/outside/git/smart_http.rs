@@ -1,7 +1,7 @@
 //! Smart HTTP for the git library, spoken through weir's one HTTP client.
 //!
 //! The library wants blocking readers; each wait goes through [`Stop`]. A request's body is collected before it is
-//! sent, because what weir sends is a few lines; nothing is ever uploaded. Start with [`connect`].
+//! sent, because what weir sends is a few lines, or the small pack of one commit. Start with [`connect`].
 
 use std::io::{self, BufRead, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};

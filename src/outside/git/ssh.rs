@@ -1,4 +1,4 @@
-//! SSH for the git library: one session, one channel, `git-upload-pack` at its end. No program is ever started here.
+//! SSH for the git library: one session, one channel, git's service at its end. No program is ever started here.
 //!
 //! Host keys are judged strictly by the given known_hosts. The user's own SSH configuration, agent and files are never
 //! looked at. Start with [`connect`].
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gix::protocol::transport::Protocol;
 use gix::protocol::transport::client::blocking_io::Transport;
 use gix::protocol::transport::client::git::ConnectMode;
 use gix::protocol::transport::client::git::blocking_io::Connection;
+use gix::protocol::transport::{Protocol, Service};
 use russh::client::{self, Handle, Msg};
 use russh::keys::ssh_key::PublicKey;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
@@ -49,11 +49,12 @@ pub(super) fn connect(
     egress: Egress,
     stop: &Stop,
     trouble: &Trouble,
+    service: Service,
 ) -> Result<Box<dyn Transport + Send>, GitError> {
     let key = private_key(login)?;
     let known = KnownHosts::read(login.known_hosts, &url.host, url.effective_port());
     let judge = Judge { host: url.authority(), known, trouble: trouble.clone() };
-    let opened = stop.wait(open(url, login.user, key, judge, egress));
+    let opened = stop.wait(open(url, login.user, key, judge, egress, service));
     let (session, reading, writing) = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) | Err(error) => return Err(trouble.take().unwrap_or(error)),
@@ -63,6 +64,7 @@ pub(super) fn connect(
         channel: reading,
         piece: Bytes::new(),
         stderr: Vec::new(),
+        service,
         ended: false,
         stop: stop.clone(),
         trouble: trouble.clone(),
@@ -89,7 +91,14 @@ fn private_key(login: &Login<'_>) -> Result<PrivateKey, GitError> {
 
 type Opened = (Handle<Judge>, ChannelReadHalf, ChannelWriteHalf<Msg>);
 
-async fn open(url: &GitUrl, user: &str, key: PrivateKey, judge: Judge, egress: Egress) -> Result<Opened, GitError> {
+async fn open(
+    url: &GitUrl,
+    user: &str,
+    key: PrivateKey,
+    judge: Judge,
+    egress: Egress,
+    service: Service,
+) -> Result<Opened, GitError> {
     let host = url.authority();
     let unreachable =
         |error: &(dyn std::error::Error + 'static)| GitError::Unreachable { host: url.authority(), why: causes(error) };
@@ -125,14 +134,14 @@ async fn open(url: &GitUrl, user: &str, key: PrivateKey, judge: Judge, egress: E
     let channel = session.channel_open_session().await.map_err(|e| unreachable(&e))?;
     // A server that does not take the variable answers in the older protocol, which works too.
     channel.set_env(false, "GIT_PROTOCOL", "version=2").await.map_err(|e| unreachable(&e))?;
-    let command = format!("git-upload-pack {}", quote(&url.decoded_path()));
+    let command = format!("{} {}", service.as_str(), quote(&url.decoded_path()));
     channel.exec(true, command).await.map_err(|e| unreachable(&e))?;
     let (reading, writing) = channel.split();
     Ok((session, reading, writing))
 }
 
 /// Opens a connection to an address that may be asked, checked after its name was resolved.
-async fn reach(url: &GitUrl, egress: Egress) -> Result<TcpStream, GitError> {
+pub(super) async fn reach(url: &GitUrl, egress: Egress) -> Result<TcpStream, GitError> {
     let host = url.authority();
     let found = tokio::net::lookup_host((url.host.as_str(), url.effective_port())).await;
     let found = found.map_err(|e| HttpError::Unresolved { host: host.clone(), why: said(e.to_string()) })?;
@@ -191,6 +200,7 @@ struct Reader {
     channel: ChannelReadHalf,
     piece: Bytes,
     stderr: Vec<u8>,
+    service: Service,
     ended: bool,
     stop: Stop,
     trouble: Trouble,
@@ -207,7 +217,7 @@ impl Read for Reader {
                     self.stderr.extend_from_slice(&data[..room]);
                 }
                 Some(ChannelMsg::Failure) => {
-                    let why = "it does not let this identity run git-upload-pack".to_owned();
+                    let why = format!("it does not let this identity run {}", self.service.as_str());
                     return Err(self.trouble.keep(GitError::Server(why)));
                 }
                 // The exit status may come after the end of the stream, and the words of the error stream before.
@@ -227,7 +237,7 @@ impl Read for Reader {
 impl Reader {
     fn words(&self, status: u32) -> String {
         match said(String::from_utf8_lossy(&self.stderr)) {
-            text if text.is_empty() => format!("git-upload-pack ended with status {status}"),
+            text if text.is_empty() => format!("{} ended with status {status}", self.service.as_str()),
             text => text,
         }
     }

@@ -1,0 +1,174 @@
+//! The filter of a policy: a pattern in Go's syntax that tags must match, and the part of them that is compared.
+//!
+//! Source: image-reflector-controller internal/policy/filter.go, Go's regexp (Expand).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use regex::{Captures, Regex};
+
+use super::{Candidate, PolicyError};
+use crate::engine::go_regex;
+
+/// A pattern and what is extracted from what it matches.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    pub pattern: String,
+    /// Empty compares the whole tag.
+    pub extract: String,
+    regex: Regex,
+    parts: Vec<Part>,
+}
+
+/// A piece of the extract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Number(usize),
+    Name(String),
+}
+
+impl Filter {
+    /// Reads a pattern and an extract.
+    ///
+    /// Errors with Go's words when the pattern is none.
+    pub fn new(pattern: &str, extract: &str) -> Result<Filter, PolicyError> {
+        let regex = go_regex(pattern).map_err(|why| PolicyError::Pattern { pattern: pattern.to_owned(), why })?;
+        Ok(Filter { pattern: pattern.to_owned(), extract: extract.to_owned(), regex, parts: parts(extract) })
+    }
+
+    /// What a tag is compared by; `None` when it does not match.
+    pub fn value<'t>(&self, tag: &'t str) -> Option<Cow<'t, str>> {
+        if self.parts.is_empty() {
+            return self.regex.is_match(tag).then_some(Cow::Borrowed(tag));
+        }
+        let captures = self.regex.captures(tag)?;
+        if let [part] = self.parts.as_slice()
+            && !matches!(part, Part::Text(_))
+        {
+            return Some(Cow::Borrowed(captured(&captures, part)));
+        }
+        let mut value = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => value.push_str(text),
+                part => value.push_str(captured(&captures, part)),
+            }
+        }
+        Some(Cow::Owned(value))
+    }
+
+    /// The tags that match; of several with one value the last stands for all, at the place of the first.
+    pub(super) fn apply<'t>(&self, tags: &[&'t str]) -> Vec<Candidate<'t>> {
+        let mut places: HashMap<Cow<'t, str>, usize> = HashMap::new();
+        let mut candidates: Vec<Candidate<'t>> = Vec::new();
+        for tag in tags {
+            let Some(value) = self.value(tag) else { continue };
+            match places.get(&value) {
+                Some(at) => candidates[*at].tag = tag,
+                None => {
+                    places.insert(value.clone(), candidates.len());
+                    candidates.push(Candidate { tag, value });
+                }
+            }
+        }
+        candidates
+    }
+}
+
+fn captured<'t>(captures: &Captures<'t>, part: &Part) -> &'t str {
+    let found = match part {
+        Part::Number(number) => captures.get(*number),
+        Part::Name(name) => captures.name(name),
+        Part::Text(_) => None,
+    };
+    found.map_or("", |found| found.as_str())
+}
+
+/// Takes an extract apart: `$name` takes the longest name, `${name}` ends at the brace, `$$` is a dollar, and a dollar
+/// that begins nothing is text.
+fn parts(extract: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut text = String::new();
+    let mut rest = extract;
+    while let Some(at) = rest.find('$') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            text.push('$');
+            rest = after;
+            continue;
+        }
+        let Some((name, after)) = name(rest) else {
+            text.push('$');
+            continue;
+        };
+        if !text.is_empty() {
+            parts.push(Part::Text(std::mem::take(&mut text)));
+        }
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+        parts.push(match name.parse() {
+            Ok(number) if is_number => Part::Number(number),
+            _ => Part::Name(name.to_owned()),
+        });
+        rest = after;
+    }
+    text.push_str(rest);
+    if !text.is_empty() {
+        parts.push(Part::Text(text));
+    }
+    parts
+}
+
+/// The name after a dollar, and what follows it.
+fn name(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('{');
+    let from = inner.unwrap_or(text);
+    let end = from.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(from.len());
+    let (name, after) = from.split_at(end);
+    let after = match inner {
+        Some(_) => after.strip_prefix('}')?,
+        None => after,
+    };
+    (!name.is_empty()).then_some((name, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extracts_are_read_as_go_reads_them() {
+        for (extract, wanted) in [
+            ("$ts", "42"),
+            ("${ts}", "42"),
+            ("$1", "main"),
+            ("${1}x", "mainx"),
+            ("$1x", ""),
+            ("$1_$2", "42"),
+            ("${1}_$2", "main_42"),
+            ("$0", "main-42"),
+            ("$$ts", "$ts"),
+            ("$", "$"),
+            ("${ts", "${ts"),
+            ("${}", "${}"),
+            ("a$-b", "a$-b"),
+            ("$nothing", ""),
+            ("$9", ""),
+            ("v$2.0", "v42.0"),
+            ("", "main-42"),
+        ] {
+            let filter = Filter::new(r"^(\w+)-(?P<ts>\d+)$", extract).unwrap();
+            assert_eq!(filter.value("main-42").unwrap(), wanted, "{extract}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_go_s_and_not_anchored() {
+        assert!(Filter::new("b", "").unwrap().value("abc").is_some());
+        assert!(Filter::new(r"^\d$", "").unwrap().value("٣").is_none(), "digits are ASCII");
+        assert!(Filter::new("a++", "").is_err() && Filter::new("(?=a)", "").is_err());
+        let error = Filter::new("(a", "").unwrap_err().to_string();
+        assert!(error.contains("missing closing )"), "{error}");
+    }
+}
