@@ -6,6 +6,7 @@ mod helm;
 mod hostile;
 mod ignore;
 mod oci;
+mod push;
 pub mod servers;
 mod ssh;
 pub mod web;

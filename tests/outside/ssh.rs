@@ -245,3 +245,31 @@ async fn what_fails_over_ssh_is_named() {
     nobody.auth = Auth::None;
     assert!(matches!(ask(nobody).await, GitError::CredentialsMissing { .. }));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deploy_key_pushes_and_host_keys_can_be_scanned() {
+    use weir::outside::egress::Egress;
+    use weir::outside::git::{KeyKind, Person, Signature, draft, generate, push, scan_host};
+    let Some(sshd) = Sshd::start(&["ed25519", "rsa"]) else { return };
+    let world = World::new();
+    let repository = world.repository("app");
+    repository.git(&["config", "receive.denyCurrentBranch", "ignore"]);
+    let first = repository.commit("one", &[("a.yaml", "a: 1\n")]);
+    let pair = generate(KeyKind::Ecdsa(384)).unwrap();
+    std::fs::write(sshd.home.path().join("authorized"), format!("{}\n", pair.public)).unwrap();
+    let probe = sshd.remote(&repository.path, pair.identity.reveal(), "");
+    let found = scan_host(&probe.url, Egress { loopback: true }, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
+    let known: String = found.iter().map(|key| format!("{}\n", key.line)).collect();
+    assert!(known.contains(&sshd.known("ed25519")), "{known}");
+    let remote = sshd.remote(&repository.path, pair.identity.reveal(), &known);
+    let draft = draft(&remote, &main_branch(), "main", &world.options()).await.unwrap();
+    let author = Person { name: "Bot".into(), email: "bot@example.org".into(), seconds: 1 };
+    let signature = Signature { author, message: "two".into(), signer: None };
+    let prepared = draft.commit(&[("a.yaml".into(), b"a: 2\n".to_vec())], &signature).unwrap();
+    push(&remote, &prepared, None, &[]).await.unwrap();
+    assert_eq!(repository.git(&["rev-parse", "main"]).trim(), prepared.hash);
+    assert_eq!(repository.git(&["rev-parse", "main^"]).trim(), first);
+    let refused = scan_host(&probe.url, Egress { loopback: false }, Duration::from_secs(20)).await;
+    assert!(refused.is_err(), "where it is not allowed, this machine is not asked");
+}

@@ -5,6 +5,7 @@
 mod git_repository;
 mod helm;
 mod helm_release;
+mod images;
 mod kustomization;
 mod oci;
 mod remote_bases;

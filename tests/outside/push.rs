@@ -1,0 +1,309 @@
+//! Commits pushed to real repositories: over smart HTTP, over ssh, and into a directory; races, hooks and lost branches.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use base64::Engine as _;
+use weir::base::Secret;
+use weir::engine::commit_message::{Data, render};
+use weir::engine::setters::{Choice, Setters, apply};
+use weir::engine::unified::patch;
+use weir::outside::git::{
+    Auth, Draft, GitError, KeyKind, Person, Prepared, Reference, Refspec, Remote, Signature, Signer, checkout, draft,
+    generate, push, tip,
+};
+
+use super::servers::{Manner, Repository, Server, World, git_command, remote};
+
+fn main_branch() -> Reference {
+    Reference::Branch("main".into())
+}
+
+fn signature(message: &str) -> Signature {
+    let author = Person { name: "Bot <x>".into(), email: "bot@example.org".into(), seconds: 1_800_000_000 };
+    Signature { author, message: message.into(), signer: None }
+}
+
+/// A repository that takes pushes to the branch it stands on.
+fn repository(world: &World, name: &str) -> Repository {
+    let repository = world.repository(name);
+    repository.git(&["config", "http.receivepack", "true"]);
+    repository.git(&["config", "receive.denyCurrentBranch", "ignore"]);
+    repository
+}
+
+async fn begin(world: &World, remote: &Remote, branch: &str) -> Draft {
+    draft(remote, &main_branch(), branch, &world.options()).await.unwrap()
+}
+
+fn edit(draft: &Draft, path: &str, text: &str, message: &str) -> Prepared {
+    draft.commit(&[(path.to_owned(), text.as_bytes().to_vec())], &signature(message)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_is_pushed_over_http_with_a_login() {
+    let world = World::new();
+    let repository = repository(&world, "app");
+    let first = repository.commit("one", &[("deploy/a.yaml", "a: 1\n"), ("run.sh", "x"), ("z/b.yaml", "b")]);
+    let login = base64::engine::general_purpose::STANDARD.encode("ada:hunter2");
+    let manner = Manner { wants: Some(format!("Basic {login}")), ..Manner::default() };
+    let server = Server::start(world.root.path(), manner).await;
+    let mut remote = remote(&server.url("app"));
+    remote.auth = Auth::Basic { user: "ada".into(), password: Secret::new("hunter2") };
+    let draft = begin(&world, &remote, "main").await;
+    assert_eq!((draft.base.hash.as_str(), draft.is_new), (first.as_str(), false));
+    let prepared = edit(&draft, "deploy/a.yaml", "a: 2\n", "Update a\n\nby bot\n");
+    assert_eq!(tip(&remote, "main").await.unwrap(), Some(first.clone()), "a draft pushes nothing");
+    push(&remote, &prepared, None, &[]).await.unwrap();
+    assert_eq!(repository.git(&["rev-parse", "main"]).trim(), prepared.hash);
+    assert_eq!(repository.git(&["rev-parse", "main^"]).trim(), first);
+    let log = repository.git(&["log", "-1", "--format=%an|%ae|%cn|%at|%B", "main"]);
+    assert_eq!(log.trim_end(), "Bot x|bot@example.org|Bot x|1800000000|Update a\n\nby bot");
+    assert_eq!(repository.git(&["diff", "--stat=200", &first, "main"]).lines().count(), 2, "one file is touched");
+    assert_eq!(repository.git(&["show", "main:deploy/a.yaml"]), "a: 2\n");
+    repository.git(&["fsck", "--strict"]);
+    // What was built upon is no longer the tip.
+    let stale = edit(&draft, "deploy/a.yaml", "a: 3\n", "late");
+    assert!(matches!(push(&remote, &stale, None, &[]).await, Err(GitError::Raced { .. })));
+    assert_eq!(world.left_in_scratch(), 1, "the draft keeps its files");
+    drop(draft);
+    assert_eq!(world.left_in_scratch(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_branch_is_made_then_built_upon_and_a_refspec_is_moved_too() {
+    let world = World::new();
+    let repository = repository(&world, "app");
+    let first = repository.commit("one", &[("a.yaml", "a: 1\n")]);
+    let server = Server::start(world.root.path(), Manner::default()).await;
+    let remote = remote(&server.url("app"));
+    let made = begin(&world, &remote, "auto").await;
+    assert!(made.is_new && made.base.hash == first);
+    let prepared = edit(&made, "a.yaml", "a: 2\n", "two");
+    let further = Refspec::parse("refs/heads/auto:refs/heads/copy", "auto").unwrap();
+    push(&remote, &prepared, Some(&further), &[]).await.unwrap();
+    for branch in ["auto", "copy"] {
+        assert_eq!(repository.git(&["rev-parse", branch]).trim(), prepared.hash);
+    }
+    repository.commit("other work on main", &[("c.yaml", "c")]);
+    let again = begin(&world, &remote, "auto").await;
+    assert!(!again.is_new && again.base.hash == prepared.hash && again.tree.get("c.yaml").is_none());
+    assert_eq!(&*again.tree.get("a.yaml").unwrap().bytes, b"a: 2\n");
+    let next = edit(&again, "a.yaml", "a: 3\n", "three");
+    repository.git(&["branch", "-f", "copy", "main"]);
+    let refused = push(&remote, &next, Some(&further), &[]).await.unwrap_err();
+    assert!(matches!(&refused, GitError::Rejected { reference, .. } if reference == "refs/heads/copy"), "{refused}");
+    assert_eq!(repository.git(&["rev-parse", "auto"]).trim(), prepared.hash, "nothing is moved when one cannot be");
+    push(&remote, &next, None, &[]).await.unwrap();
+    assert!(matches!(push(&remote, &next, None, &["ci.skip".into()]).await, Err(GitError::Raced { .. })));
+    repository.git(&["branch", "-D", "auto"]);
+    let lost = edit(&again, "a.yaml", "a: 4\n", "four");
+    assert!(matches!(push(&remote, &lost, None, &[]).await, Err(GitError::Raced { .. })), "a vanished branch");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn push_options_reach_the_server_and_its_refusals_reach_people() {
+    let world = World::new();
+    let repository = repository(&world, "app");
+    let first = repository.commit("one", &[("a.yaml", "a: 1\n")]);
+    let server = Server::start(world.root.path(), Manner::default()).await;
+    let remote = remote(&server.url("app"));
+    let draft = begin(&world, &remote, "main").await;
+    let prepared = edit(&draft, "a.yaml", "a: 2\n", "two");
+    let option = ["merge_request.create".to_owned()];
+    assert!(matches!(push(&remote, &prepared, None, &option).await, Err(GitError::PushOptions)));
+    repository.git(&["config", "receive.advertisePushOptions", "true"]);
+    let hook = repository.path.join(".git/hooks/pre-receive");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(
+        &hook,
+        "#!/bin/sh\nprintf 'main is protected \\033[2Jby %s\\n' \"$GIT_PUSH_OPTION_0\" >&2\nexit 1\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = push(&remote, &prepared, None, &option).await.unwrap_err();
+    let shown = refused.to_string();
+    assert!(matches!(refused, GitError::Rejected { .. }), "{shown}");
+    assert!(shown.contains("main is protected") && shown.contains("by merge_request.create"), "{shown}");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+    assert_eq!(repository.git(&["rev-parse", "main"]).trim(), first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_writers_land_every_change_once() {
+    const WRITERS: usize = 10;
+    let world = World::new();
+    let repository = repository(&world, "app");
+    let files: Vec<(String, String)> = (0..WRITERS).map(|n| (format!("d/{n}.yaml"), "v: 0\n".to_owned())).collect();
+    let literals: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    repository.commit("start", &literals);
+    let remote = remote(&repository.file_url());
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..WRITERS {
+        let (remote, options) = (remote.clone(), world.options());
+        writers.spawn(async move {
+            for _ in 0..200 {
+                let draft = draft(&remote, &main_branch(), "main", &options).await.unwrap();
+                let prepared = edit(&draft, &format!("d/{number}.yaml"), "v: 1\n", &format!("writer {number}"));
+                match push(&remote, &prepared, None, &[]).await {
+                    Ok(()) => return,
+                    Err(GitError::Raced { .. }) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            panic!("writer {number} never came to its turn");
+        });
+    }
+    writers.join_all().await;
+    let mut subjects: Vec<String> =
+        repository.git(&["log", "--format=%s", "main"]).lines().map(str::to_owned).collect();
+    assert_eq!(subjects.pop().as_deref(), Some("start"));
+    subjects.sort();
+    let mut wanted: Vec<String> = (0..WRITERS).map(|number| format!("writer {number}")).collect();
+    wanted.sort();
+    assert_eq!(subjects, wanted, "each change is one commit");
+    for number in 0..WRITERS {
+        assert_eq!(repository.git(&["show", &format!("main:d/{number}.yaml")]), "v: 1\n");
+    }
+    repository.git(&["fsck", "--strict"]);
+}
+
+#[tokio::test]
+async fn only_regular_files_of_the_base_are_replaced() {
+    let world = World::new();
+    let repository = repository(&world, "app");
+    repository.commit("one", &[("a.yaml", "a: 1\n"), ("d/x.yaml", "x")]);
+    std::os::unix::fs::symlink("a.yaml", repository.path.join("link.yaml")).unwrap();
+    repository.git(&["add", "-A"]);
+    repository.git(&["commit", "-q", "-m", "link"]);
+    let draft = begin(&world, &remote(&repository.file_url()), "main").await;
+    for path in ["link.yaml", "none.yaml", "d", "a.yaml/x", "../a.yaml"] {
+        let made = draft.commit(&[(path.to_owned(), b"x".to_vec())], &signature("m"));
+        assert!(matches!(made, Err(GitError::Tree { .. })), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn commits_are_signed_with_an_ssh_key_that_git_verifies() {
+    let world = World::new();
+    let repository = repository(&world, "app");
+    repository.commit("one", &[("a.yaml", "a: 1\n")]);
+    let pair = generate(KeyKind::Ed25519).unwrap();
+    let allowed = world.root.path().join("allowed");
+    std::fs::write(&allowed, format!("bot@example.org {}\n", pair.public)).unwrap();
+    let remote = remote(&repository.file_url());
+    let draft = begin(&world, &remote, "main").await;
+    let signer = Signer::read(&pair.identity, None).unwrap();
+    let signed = Signature { signer: Some(signer), ..signature("signed\n\nbody") };
+    let prepared = draft.commit(&[("a.yaml".into(), b"a: 2\n".to_vec())], &signed).unwrap();
+    push(&remote, &prepared, None, &[]).await.unwrap();
+    let file = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+    let verified =
+        git_command(&repository.path, &["-c", "gpg.format=ssh", "-c", &file, "verify-commit", "main"]).output();
+    let verified = verified.unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    assert!(Signer::read(&Secret::new("nonsense"), None).is_err());
+}
+
+/// A small generator: the same repositories each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    fn one<'t>(&mut self, of: &[&'t str]) -> &'t str {
+        of[self.roll(of.len())]
+    }
+
+    fn file(&mut self) -> String {
+        let mut text = format!("kind: {}\nmetadata:\n  name: {}\n", self.one(&["A", "B"]), self.one(&["x", "y"]));
+        for number in 0..self.roll(6) {
+            let value = self.one(&["a:1", "'a:1'", "\"a:1\"", "&i a:1", "!!str a:1", "[a:1]", "|\n  a:1", "3"]);
+            let policy = self.one(&["ns:p0", "ns:p1:tag", "ns:p2:name", "ns:p0:digest", "ns:none", "x"]);
+            let mark = format!("# {{\"$imagepolicy\": \"{policy}\"}}");
+            let end = self.one(&["\n", "\n", "\r\n", "\n# note\n", "\n\n"]);
+            match value.split_once('\n') {
+                Some((head, tail)) => text.push_str(&format!("k{number}: {head} {mark}\n{tail}{end}")),
+                None => text.push_str(&format!("k{number}: {value} {mark}{end}")),
+            }
+        }
+        if self.roll(20) == 0 {
+            text.push_str("broken: [\n");
+        }
+        text
+    }
+
+    fn policies(&mut self) -> Vec<Choice> {
+        let some = 1 + self.roll(3);
+        let choice = |number: usize, dice: &mut Dice| Choice {
+            namespace: "ns".into(),
+            policy: format!("p{number}"),
+            image: dice.one(&["a", "ghcr.io/o/a", "host:5000/a"]).into(),
+            tag: dice.one(&["1", "1.0", "true", "v2.0.0-rc.1", "2023-01-11", "12e03"]).into(),
+            digest: (dice.roll(2) == 0).then(|| "sha256:abc".to_owned()),
+        };
+        (0..some).map(|number| choice(number, self)).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_previewed_is_byte_for_byte_what_is_pushed() {
+    const RUNS: u64 = 1_000;
+    let world = World::new();
+    let repository = repository(&world, "many");
+    let mut stream = Vec::new();
+    for seed in 0..RUNS {
+        let mut dice = Dice(seed);
+        writeln!(stream, "commit refs/heads/b{seed}\ncommitter A <a@b.c> 0 +0000\ndata 1\nx").unwrap();
+        for number in 0..=dice.roll(4) {
+            let (place, text) = (dice.one(&["", "d/", "d/e/"]), dice.file());
+            write!(stream, "M 644 inline {place}f{number}.yaml\ndata {}\n{text}\n", text.len()).unwrap();
+        }
+    }
+    let mut import = git_command(&repository.path, &["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(&stream).unwrap();
+    assert!(import.wait().unwrap().success());
+    let remote = remote(&repository.file_url());
+    let template = "{{ .AutomationObject }}\n{{ range $f, $os := .Changed.FileChanges }}{{ $f }}\n{{ range $o, $cs := $os }}\
+                    {{ $o.Kind }}/{{ $o.Name }}{{ range $cs }} {{ .OldValue }}>{{ .NewValue }}{{ end }}\n{{ end }}{{ end }}";
+    let (mut changed, mut unchanged) = (0, 0);
+    for seed in 0..RUNS {
+        let setters = Setters::of(&Dice(seed + RUNS).policies()).unwrap();
+        let (branch, values) = (format!("b{seed}"), BTreeMap::new());
+        let reference = Reference::Branch(branch.clone());
+        let plan = async || {
+            let draft = draft(&remote, &reference, &branch, &world.options()).await.unwrap();
+            let applied = apply(&draft.tree, "", &setters).unwrap();
+            let data = Data { automation: ("ns", "auto"), changed: &applied.changed, values: &values };
+            let message = render(template, &data).unwrap();
+            let patch_of = |(path, new): &(String, Vec<u8>)| patch(path, &draft.tree.get(path).unwrap().bytes, new);
+            let text: String = applied.files.iter().map(patch_of).collect();
+            (draft, applied, message, text)
+        };
+        let (_, _, message, text) = plan().await;
+        let (draft, applied, again, _) = plan().await;
+        assert_eq!(message, again);
+        if applied.files.is_empty() {
+            assert!(text.is_empty());
+            unchanged += 1;
+            continue;
+        }
+        changed += 1;
+        let prepared = draft.commit(&applied.files, &signature(&again)).unwrap();
+        push(&remote, &prepared, None, &[]).await.unwrap();
+        let pushed = checkout(&remote, &reference, &world.options()).await.unwrap();
+        assert_eq!(pushed.commit.message, message, "seed {seed}");
+        let old = |path: &str| draft.tree.get(path).map(|file| file.bytes.to_vec()).unwrap_or_default();
+        let seen: String = pushed.tree.iter().map(|(path, file)| patch(path, &old(path), &file.bytes)).collect();
+        assert_eq!(seen, text, "seed {seed}");
+        assert_eq!(pushed.tree.len(), draft.tree.len());
+        let rest = apply(&pushed.tree, "", &setters).unwrap();
+        assert!(rest.files.is_empty(), "seed {seed}: a second run has nothing to do");
+    }
+    assert!(changed > 500 && unchanged > 20, "{changed} and {unchanged}");
+}
