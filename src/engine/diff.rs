@@ -185,6 +185,19 @@ pub fn file(path: &str, before: Option<&str>, after: Option<&str>) -> Option<Par
     Some(Part { name: Text::new(path), id: None, fate, lines })
 }
 
+/// The patch of one file as git prints and applies it; empty when nothing differs.
+pub fn unified(path: &str, old: &[u8], new: &[u8]) -> String {
+    if old == new {
+        return String::new();
+    }
+    let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
+        return format!("Binary files a/{path} and b/{path} differ\n");
+    };
+    let diff = TextDiff::from_lines(old, new);
+    let (from, to) = (format!("a/{path}"), format!("b/{path}"));
+    format!("diff --git {from} {to}\n{}", diff.unified_diff().context_radius(CONTEXT).header(&from, &to))
+}
+
 /// What becomes of each object: those that are there after in their order, then those that go.
 ///
 /// Objects are told apart by their id; documents that have none are left out. Keys come sorted, values of Secrets masked.
@@ -292,5 +305,16 @@ mod tests {
         let text = objects(&[secret("b25lMQ==")], &[secret("dHdvMg==")]).plain();
         assert!(!text.contains("b25l") && !text.contains("dHdv") && !text.contains("c2FtZ"), "{text}");
         assert_eq!(text.matches(", changed)").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_git_applies_has_headers_context_and_missing_line_ends() {
+        assert_eq!(
+            unified("a/x.yaml", b"1\n2\n3\n4\n5\nold", b"1\n2\n3\n4\n5\nnew"),
+            "diff --git a/a/x.yaml b/a/x.yaml\n--- a/a/x.yaml\n+++ b/a/x.yaml\n@@ -3,4 +3,4 @@\n 3\n 4\n 5\n-old\n\
+             \\ No newline at end of file\n+new\n\\ No newline at end of file\n"
+        );
+        assert_eq!(unified("x", b"a\r\n", b"a\r\n"), "");
+        assert!(unified("x", b"a\r\nb\r\n", b"a\r\nc\r\n").contains("-b\r\n+c\r\n"));
     }
 }

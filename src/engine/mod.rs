@@ -15,6 +15,5 @@ pub mod semver_range;
 pub mod setters;
 pub mod substitute;
 pub mod template;
-pub mod unified;
 
 pub use go_regex::go_regex;

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use base64::Engine as _;
 use weir::base::Secret;
 use weir::engine::commit_message::{Data, render};
+use weir::engine::diff::unified;
 use weir::engine::setters::{Choice, Setters, apply};
-use weir::engine::unified::patch;
 use weir::outside::git::{
     Auth, Draft, GitError, KeyKind, Person, Prepared, Reference, Refspec, Remote, Signature, Signer, checkout, draft,
     generate, push, tip,
@@ -281,7 +281,7 @@ async fn what_is_previewed_is_byte_for_byte_what_is_pushed() {
             let applied = apply(&draft.tree, "", &setters).unwrap();
             let data = Data { automation: ("ns", "auto"), changed: &applied.changed, values: &values };
             let message = render(template, &data).unwrap();
-            let patch_of = |(path, new): &(String, Vec<u8>)| patch(path, &draft.tree.get(path).unwrap().bytes, new);
+            let patch_of = |(path, new): &(String, Vec<u8>)| unified(path, &draft.tree.get(path).unwrap().bytes, new);
             let text: String = applied.files.iter().map(patch_of).collect();
             (draft, applied, message, text)
         };
@@ -299,7 +299,7 @@ async fn what_is_previewed_is_byte_for_byte_what_is_pushed() {
         let pushed = checkout(&remote, &reference, &world.options()).await.unwrap();
         assert_eq!(pushed.commit.message, message, "seed {seed}");
         let old = |path: &str| draft.tree.get(path).map(|file| file.bytes.to_vec()).unwrap_or_default();
-        let seen: String = pushed.tree.iter().map(|(path, file)| patch(path, &old(path), &file.bytes)).collect();
+        let seen: String = pushed.tree.iter().map(|(path, file)| unified(path, &old(path), &file.bytes)).collect();
         assert_eq!(seen, text, "seed {seed}");
         assert_eq!(pushed.tree.len(), draft.tree.len());
         let rest = apply(&pushed.tree, "", &setters).unwrap();

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::base::FileTree;
 use crate::cli::{CliError, Cx};
 use crate::engine::commit_message::{Data, render};
+use crate::engine::diff::unified;
 use crate::engine::setters::{Applied, Choice, Setters, apply, is_manifest};
-use crate::engine::unified::patch;
 
 /// Files and bytes that are read at most, so that a wrong directory does not fill the memory.
 const FILES: usize = 100_000;
@@ -55,7 +55,7 @@ pub fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
     }
     let mut text = message;
     for (path, bytes) in &applied.files {
-        text.push_str(&patch(path, tree.get(path).map_or(&[], |file| &file.bytes), bytes));
+        text.push_str(&unified(path, tree.get(path).map_or(&[], |file| &file.bytes), bytes));
     }
     let fields = applied.changed.files.values().flat_map(|objects| objects.values()).map(Vec::len).sum::<usize>();
     cx.output.success(format!("{fields} fields in {} files", applied.files.len()));
