@@ -48,7 +48,7 @@ fn the_chosen_tag_is_all_of_stdout() {
 fn no_choice_is_an_error_with_its_reason() {
     for (flags, tags, reason) in [
         (&["--select-semver=>=3"][..], TAGS, "unable to determine latest version"),
-        (&["--select-numeric=asc"], TAGS, "failed to parse invalid numeric value 'latest'"),
+        (&["--select-numeric=asc"], TAGS, "failed to parse invalid numeric value '0.9.0'"),
         (&["--select-alpha=asc"], "", "version list argument cannot be empty"),
         (&["--select-alpha=up"], TAGS, "invalid order argument"),
         (&["--select-semver=latest"], TAGS, "not a version range"),

@@ -1,18 +1,12 @@
 //! Commits pushed to real repositories: over smart HTTP, over ssh, and into a directory; races, hooks and lost branches.
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
 
 use base64::Engine as _;
 use weir::base::Secret;
-use weir::engine::commit_message::{Data, render};
-use weir::engine::diff::unified;
-use weir::engine::setters::{Choice, Setters, apply};
 use weir::outside::git::{
-    Auth, Draft, GitError, KeyKind, Person, Prepared, Reference, Refspec, Remote, Signature, Signer, checkout, draft,
-    generate, push, tip,
+    Auth, Draft, GitError, KeyKind, Person, Prepared, Reference, Refspec, Remote, Signature, Signer, draft, generate,
+    push, tip,
 };
 
 use super::servers::{Manner, Repository, Server, World, git_command, remote};
@@ -62,7 +56,7 @@ async fn a_commit_is_pushed_over_http_with_a_login() {
     let log = repository.git(&["log", "-1", "--format=%an|%ae|%cn|%at|%B", "main"]);
     assert_eq!(log.trim_end(), "Bot x|bot@example.org|Bot x|1800000000|Update a\n\nby bot");
     assert_eq!(repository.git(&["diff", "--stat=200", &first, "main"]).lines().count(), 2, "one file is touched");
-    assert_eq!(repository.git(&["show", "main:deploy/a.yaml"]), "a: 2\n");
+    assert_eq!(repository.file("main:deploy/a.yaml"), "a: 2\n");
     repository.git(&["fsck", "--strict"]);
     // What was built upon is no longer the tip.
     let stale = edit(&draft, "deploy/a.yaml", "a: 3\n", "late");
@@ -165,7 +159,7 @@ async fn ten_writers_land_every_change_once() {
     wanted.sort();
     assert_eq!(subjects, wanted, "each change is one commit");
     for number in 0..WRITERS {
-        assert_eq!(repository.git(&["show", &format!("main:d/{number}.yaml")]), "v: 1\n");
+        assert_eq!(repository.file(&format!("main:d/{number}.yaml")), "v: 1\n");
     }
     repository.git(&["fsck", "--strict"]);
 }
@@ -205,105 +199,4 @@ async fn commits_are_signed_with_an_ssh_key_that_git_verifies() {
     let verified = verified.unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     assert!(Signer::read(&Secret::new("nonsense"), None).is_err());
-}
-
-/// A small generator: the same repositories each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
-    }
-
-    fn one<'t>(&mut self, of: &[&'t str]) -> &'t str {
-        of[self.roll(of.len())]
-    }
-
-    fn file(&mut self) -> String {
-        let mut text = format!("kind: {}\nmetadata:\n  name: {}\n", self.one(&["A", "B"]), self.one(&["x", "y"]));
-        for number in 0..self.roll(6) {
-            let value = self.one(&["a:1", "'a:1'", "\"a:1\"", "&i a:1", "!!str a:1", "[a:1]", "|\n  a:1", "3"]);
-            let policy = self.one(&["ns:p0", "ns:p1:tag", "ns:p2:name", "ns:p0:digest", "ns:none", "x"]);
-            let mark = format!("# {{\"$imagepolicy\": \"{policy}\"}}");
-            let end = self.one(&["\n", "\n", "\r\n", "\n# note\n", "\n\n"]);
-            match value.split_once('\n') {
-                Some((head, tail)) => text.push_str(&format!("k{number}: {head} {mark}\n{tail}{end}")),
-                None => text.push_str(&format!("k{number}: {value} {mark}{end}")),
-            }
-        }
-        if self.roll(20) == 0 {
-            text.push_str("broken: [\n");
-        }
-        text
-    }
-
-    fn policies(&mut self) -> Vec<Choice> {
-        let some = 1 + self.roll(3);
-        let choice = |number: usize, dice: &mut Dice| Choice {
-            namespace: "ns".into(),
-            policy: format!("p{number}"),
-            image: dice.one(&["a", "ghcr.io/o/a", "host:5000/a"]).into(),
-            tag: dice.one(&["1", "1.0", "true", "v2.0.0-rc.1", "2023-01-11", "12e03"]).into(),
-            digest: (dice.roll(2) == 0).then(|| "sha256:abc".to_owned()),
-        };
-        (0..some).map(|number| choice(number, self)).collect()
-    }
-}
-
-#[tokio::test]
-async fn what_is_previewed_is_byte_for_byte_what_is_pushed() {
-    const RUNS: u64 = 1_000;
-    let world = World::new();
-    let repository = repository(&world, "many");
-    let mut stream = Vec::new();
-    for seed in 0..RUNS {
-        let mut dice = Dice(seed);
-        writeln!(stream, "commit refs/heads/b{seed}\ncommitter A <a@b.c> 0 +0000\ndata 1\nx").unwrap();
-        for number in 0..=dice.roll(4) {
-            let (place, text) = (dice.one(&["", "d/", "d/e/"]), dice.file());
-            write!(stream, "M 644 inline {place}f{number}.yaml\ndata {}\n{text}\n", text.len()).unwrap();
-        }
-    }
-    let mut import = git_command(&repository.path, &["fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
-    import.stdin.take().unwrap().write_all(&stream).unwrap();
-    assert!(import.wait().unwrap().success());
-    let remote = remote(&repository.file_url());
-    let template = "{{ .AutomationObject }}\n{{ range $f, $os := .Changed.FileChanges }}{{ $f }}\n{{ range $o, $cs := $os }}\
-                    {{ $o.Kind }}/{{ $o.Name }}{{ range $cs }} {{ .OldValue }}>{{ .NewValue }}{{ end }}\n{{ end }}{{ end }}";
-    let (mut changed, mut unchanged) = (0, 0);
-    for seed in 0..RUNS {
-        let setters = Setters::of(&Dice(seed + RUNS).policies()).unwrap();
-        let (branch, values) = (format!("b{seed}"), BTreeMap::new());
-        let reference = Reference::Branch(branch.clone());
-        let plan = async || {
-            let draft = draft(&remote, &reference, &branch, &world.options()).await.unwrap();
-            let applied = apply(&draft.tree, "", &setters).unwrap();
-            let data = Data { automation: ("ns", "auto"), changed: &applied.changed, values: &values };
-            let message = render(template, &data).unwrap();
-            let patch_of = |(path, new): &(String, Vec<u8>)| unified(path, &draft.tree.get(path).unwrap().bytes, new);
-            let text: String = applied.files.iter().map(patch_of).collect();
-            (draft, applied, message, text)
-        };
-        let (_, _, message, text) = plan().await;
-        let (draft, applied, again, _) = plan().await;
-        assert_eq!(message, again);
-        if applied.files.is_empty() {
-            assert!(text.is_empty());
-            unchanged += 1;
-            continue;
-        }
-        changed += 1;
-        let prepared = draft.commit(&applied.files, &signature(&again)).unwrap();
-        push(&remote, &prepared, None, &[]).await.unwrap();
-        let pushed = checkout(&remote, &reference, &world.options()).await.unwrap();
-        assert_eq!(pushed.commit.message, message, "seed {seed}");
-        let old = |path: &str| draft.tree.get(path).map(|file| file.bytes.to_vec()).unwrap_or_default();
-        let seen: String = pushed.tree.iter().map(|(path, file)| unified(path, &old(path), &file.bytes)).collect();
-        assert_eq!(seen, text, "seed {seed}");
-        assert_eq!(pushed.tree.len(), draft.tree.len());
-        let rest = apply(&pushed.tree, "", &setters).unwrap();
-        assert!(rest.files.is_empty(), "seed {seed}: a second run has nothing to do");
-    }
-    assert!(changed > 500 && unchanged > 20, "{changed} and {unchanged}");
 }

@@ -62,6 +62,13 @@ impl Repository {
         self.git_with(arguments, b"")
     }
 
+    /// A file of a commit, byte for byte.
+    pub fn file(&self, place: &str) -> String {
+        let shown = git_command(&self.path, &["show", place]).output().expect("git is installed");
+        assert!(shown.status.success(), "{place}: {}", String::from_utf8_lossy(&shown.stderr));
+        String::from_utf8(shown.stdout).unwrap()
+    }
+
     pub fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
         use std::io::Write;
         let mut child = git_command(&self.path, arguments)

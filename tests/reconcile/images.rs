@@ -156,7 +156,7 @@ async fn a_new_tag_is_scanned_chosen_committed_and_rolled_out_unattended() {
     };
     let map = super::config_map("app");
     bench.world.until(&map, "rolled out", rolled("1.0.2999")).await;
-    assert_eq!(repository.git(&["show", "main:deploy/app.yaml"]), config_map(&format!("{}:1.0.2999", bench.image())));
+    assert_eq!(repository.file("main:deploy/app.yaml"), config_map(&format!("{}:1.0.2999", bench.image())));
     let log = repository.git(&["log", "-1", "--format=%an <%ae>%n%B", "main"]);
     assert_eq!(log.trim_end(), format!("Bot <bot@example.org>\nUpdate app\n\nold:1 -> {}:1.0.2999", bench.image()));
     // The next tag travels the same way; only the scan is asked for.

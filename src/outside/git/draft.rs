@@ -223,7 +223,7 @@ fn add(kind: Kind, bytes: Vec<u8>, objects: &mut Vec<New>) -> Result<ObjectId, G
 /// The bytes of a commit.
 fn encoded(tree: ObjectId, parent: ObjectId, signature: &Signature, message: &str) -> Result<Vec<u8>, GitError> {
     let Person { name, email, seconds } = &signature.author;
-    let plain = |text: &str| text.replace(['<', '>', '\n', '\r', '\0'], " ").trim().to_owned();
+    let plain = |text: &str| text.replace(['<', '>'], "").replace(char::is_control, " ").trim().to_owned();
     let (name, email) = (plain(name), plain(email));
     if email.is_empty() {
         return Err(GitError::Internal("a commit needs the e-mail address of its author".into()));
