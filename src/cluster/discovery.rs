@@ -73,16 +73,8 @@ impl Cluster {
     ///
     /// Errors when the server cannot say; a group that fails alone (an extension that is down) is left out.
     pub async fn served(&self) -> Result<Vec<Api>, ClusterError> {
-        let groups = self.call(Call::path("/apis")).await?;
-        let mut names = vec![String::new()];
-        names.extend(texts(&groups["groups"], "name"));
         let mut served = Vec::new();
-        for name in names {
-            let group = match self.group(&name).await {
-                Ok(group) => group,
-                Err(error) if name.is_empty() => return Err(error),
-                Err(_) => continue,
-            };
+        for (name, group) in self.all_groups().await? {
             let mut kinds: Vec<&str> = group.apis.iter().map(|api| api.kind.as_str()).collect();
             kinds.sort_unstable();
             kinds.dedup();
@@ -92,25 +84,30 @@ impl Cluster {
         Ok(served)
     }
 
+    /// Every group, the core one (named nothing) first. Errors when the server cannot say; a group that fails alone is
+    /// left out.
+    async fn all_groups(&self) -> Result<Vec<(String, Group)>, ClusterError> {
+        let groups = self.call(Call::path("/apis")).await?;
+        let mut all = vec![(String::new(), self.group("").await?)];
+        for name in texts(&groups["groups"], "name") {
+            if let Ok(group) = self.group(&name).await {
+                all.push((name, group));
+            }
+        }
+        Ok(all)
+    }
+
     /// The server's version, and everything it serves as `group/version` and `group/version/Kind`.
     ///
     /// Errors when the server cannot say; a group that fails alone is left out. Source: helm's `.Capabilities`.
     pub async fn capabilities(&self) -> Result<(String, Vec<String>), ClusterError> {
         let version = self.call(Call::path("/version")).await?;
-        let groups = self.call(Call::path("/apis")).await?;
-        let mut names = vec![String::new()];
-        names.extend(texts(&groups["groups"], "name"));
         let mut served = Vec::new();
-        for name in names {
-            let group = match self.group(&name).await {
-                Ok(group) => group,
-                Err(error) if name.is_empty() => return Err(error),
-                Err(_) => continue,
-            };
+        for (name, group) in self.all_groups().await? {
             let place = |version: &str| if name.is_empty() { version.to_owned() } else { format!("{name}/{version}") };
             served.extend(group.versions.iter().map(|version| place(version)));
             served.extend(group.apis.iter().map(|api| format!("{}/{}", place(&api.version), api.kind)));
-            self.discovery().groups().insert(name.clone(), group);
+            self.discovery().groups().insert(name, group);
         }
         Ok((version["gitVersion"].as_str().unwrap_or_default().to_owned(), served))
     }

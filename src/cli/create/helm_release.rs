@@ -6,18 +6,16 @@ use std::time::Duration;
 use clap::ArgAction;
 use serde_json::{Map, Value};
 
+use super::reference::{self, Reference};
 use super::{Shared, document, finish, given};
 use crate::base::format_duration;
 use crate::cli::global::duration;
 use crate::cli::{CliError, Cx};
 use crate::engine::chart;
-use crate::kinds::check::nearest;
 use crate::kinds::helm_release::{
     ChartReference, ChartTemplate, ChartTemplateSpec, CrdsPolicy, HelmReleaseSpec, Install, KIND, Upgrade,
     ValuesReference,
 };
-use crate::kinds::kustomization::{KubeConfigReference, SecretKeyReference};
-use crate::kinds::meta::DependencyReference;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -108,15 +106,12 @@ fn spec(args: &Args) -> Result<HelmReleaseSpec, CliError> {
         target_namespace: given(&args.target_namespace),
         storage_namespace: given(&args.storage_namespace),
         service_account_name: given(&args.service_account),
-        depends_on: args.depends_on.iter().filter(|text| !text.is_empty()).map(|text| dependency(text)).collect(),
+        depends_on: reference::dependencies(&args.depends_on, false),
         install,
         upgrade: crds.map(|policy| Upgrade { crds: Some(policy), ..Upgrade::default() }),
         values: values(&args.values)?,
         values_from: args.values_from.iter().map(|text| values_from(text)).collect::<Result<_, _>>()?,
-        kube_config: given(&args.kubeconfig_secret_ref).map(|name| KubeConfigReference {
-            secret_ref: Some(SecretKeyReference { name, key: None }),
-            config_map_ref: None,
-        }),
+        kube_config: given(&args.kubeconfig_secret_ref).map(reference::remote),
         ..HelmReleaseSpec::default()
     })
 }
@@ -141,33 +136,9 @@ fn template(args: &Args, chart: String) -> Result<ChartTemplate, CliError> {
     })
 }
 
-/// `Kind/name[.namespace]`; the kind is read in any case.
 fn source(flag: &str, text: &str, kinds: &[&str]) -> Result<ChartReference, CliError> {
-    let hint = format!("write Kind/name[.namespace] with one of {}", kinds.join(", "));
-    let Some((kind, rest)) = text.split_once('/') else {
-        return Err(CliError::user(format!("{flag} {text:?} has no kind"), hint));
-    };
-    let Some(kind) = kinds.iter().find(|known| known.eq_ignore_ascii_case(kind)) else {
-        let near =
-            nearest(kind, kinds.iter().copied()).map_or(String::new(), |near| format!(", did you mean {near}/{rest}?"));
-        return Err(CliError::user(format!("{flag} {text:?}: {kind} cannot be used here{near}"), hint));
-    };
-    let (name, namespace) = match rest.split_once('.') {
-        Some((name, namespace)) => (name, Some(namespace.to_owned())),
-        None => (rest, None),
-    };
-    if name.is_empty() || namespace.as_deref() == Some("") {
-        return Err(CliError::user(format!("{flag} {text:?} names nothing"), hint));
-    }
-    Ok(ChartReference { api_version: None, kind: (*kind).into(), name: name.into(), namespace })
-}
-
-fn dependency(text: &str) -> DependencyReference {
-    let (namespace, name) = match text.split_once('/') {
-        Some((namespace, name)) => (Some(namespace.to_owned()), name),
-        None => (None, text),
-    };
-    DependencyReference { name: name.into(), namespace, ready_expr: None }
+    let Reference { kind, name, namespace } = reference::read(flag, text, kinds, None)?;
+    Ok(ChartReference { api_version: None, kind, name, namespace })
 }
 
 fn crds(text: &str) -> Result<CrdsPolicy, CliError> {
@@ -224,12 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_and_values_are_read_in_the_forms_that_flux_takes() {
-        let read = |text: &str| source("--source", text, &["HelmRepository", "Bucket"]);
-        let found = read("helmrepository/podinfo.flux-system").unwrap();
-        assert_eq!((found.kind.as_str(), found.namespace.as_deref()), ("HelmRepository", Some("flux-system")));
-        assert!(read("podinfo").is_err() && read("Bucket/").is_err() && read("Bucket/a.").is_err());
-        assert!(read("HelmRepo/a").unwrap_err().message.contains("HelmRepo"));
+    fn values_and_policies_are_read_in_the_forms_that_flux_takes() {
         assert_eq!(values_from("secret/s").unwrap().kind, "Secret");
         assert!(values_from("Pod/s").is_err() && values_from("s").is_err());
         assert!(crds("create").is_err());

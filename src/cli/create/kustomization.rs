@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use clap::ArgAction;
 
+use super::reference::{self, Reference};
 use super::{Shared, document, finish, given};
 use crate::base::format_duration;
 use crate::cli::global::duration;
 use crate::cli::{CliError, Cx};
-use crate::kinds::check::nearest;
-use crate::kinds::kustomization::{
-    Decryption, KIND, KubeConfigReference, KustomizationSpec, SecretKeyReference, SourceReference,
-};
-use crate::kinds::meta::{DependencyReference, KindReference, LocalReference};
+use crate::kinds::kustomization::{Decryption, KIND, KustomizationSpec, SourceReference};
+use crate::kinds::meta::{KindReference, LocalReference};
+
+const SOURCES: &[&str] = &["GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"];
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -78,6 +78,7 @@ fn spec(args: &Args) -> Result<KustomizationSpec, CliError> {
     let source = given(&args.source).ok_or_else(|| {
         CliError::user("--source is required", "e.g. --source=GitRepository/podinfo or --source=podinfo.flux-system")
     })?;
+    let Reference { kind, name, namespace } = reference::read("--source", &source, SOURCES, Some("GitRepository"))?;
     let health_checks = match args.wait {
         true => Vec::new(),
         false => args.health_check.iter().map(|text| health_check(text)).collect::<Result<_, _>>()?,
@@ -85,42 +86,20 @@ fn spec(args: &Args) -> Result<KustomizationSpec, CliError> {
     let waits = args.wait || !health_checks.is_empty();
     Ok(KustomizationSpec {
         interval: args.shared.interval(),
-        source_ref: source_ref(&source)?,
+        source_ref: SourceReference { api_version: None, kind, name, namespace },
         path: Some(path(&args.path)?),
         prune: args.prune,
         wait: args.wait.then_some(true),
         health_checks,
         timeout: waits.then(|| format_duration(args.health_check_timeout)),
-        depends_on: args.depends_on.iter().filter(|text| !text.is_empty()).map(|text| dependency(text)).collect(),
+        depends_on: reference::dependencies(&args.depends_on, true),
         service_account_name: given(&args.service_account),
         decryption: decryption(args)?,
         target_namespace: given(&args.target_namespace),
-        kube_config: given(&args.kubeconfig_secret_ref).map(|name| KubeConfigReference {
-            secret_ref: Some(SecretKeyReference { name, key: None }),
-            config_map_ref: None,
-        }),
+        kube_config: given(&args.kubeconfig_secret_ref).map(reference::remote),
         retry_interval: args.retry_interval.filter(|time| !time.is_zero()).map(format_duration),
         ..KustomizationSpec::default()
     })
-}
-
-/// `[Kind/]name[.namespace]`; the kind is read in any case and is GitRepository when absent.
-fn source_ref(text: &str) -> Result<SourceReference, CliError> {
-    const KINDS: [&str; 4] = ["GitRepository", "OCIRepository", "Bucket", "ExternalArtifact"];
-    let (kind, rest) = text.split_once('/').unwrap_or(("GitRepository", text));
-    let Some(kind) = KINDS.into_iter().find(|known| known.eq_ignore_ascii_case(kind)) else {
-        let near = nearest(kind, KINDS).map_or(String::new(), |near| format!(", did you mean {near}/{rest}?"));
-        let hint = format!("a source is one of {}", KINDS.join(", "));
-        return Err(CliError::user(format!("--source {text:?}: {kind} is not a kind of source{near}"), hint));
-    };
-    let (name, namespace) = match rest.split_once('.') {
-        Some((name, namespace)) => (name, Some(namespace.to_owned())),
-        None => (rest, None),
-    };
-    if name.is_empty() || namespace.as_deref() == Some("") {
-        return Err(CliError::user(format!("--source {text:?} names nothing"), "write [Kind/]name[.namespace]"));
-    }
-    Ok(SourceReference { api_version: None, kind: kind.into(), name: name.into(), namespace })
 }
 
 /// Begins with `./` and stays inside the source, as Flux writes it.
@@ -132,19 +111,6 @@ fn path(text: &str) -> Result<String, CliError> {
     let resolved = crate::base::FileTree::resolve("", text)
         .ok_or_else(|| CliError::user(format!("--path {text:?} leaves the source"), ""))?;
     Ok(format!("./{resolved}"))
-}
-
-/// `name`, `namespace/name`, each with `@expression`.
-fn dependency(text: &str) -> DependencyReference {
-    let (place, expression) = match text.split_once('@') {
-        Some((place, expression)) => (place, Some(expression.to_owned())),
-        None => (text, None),
-    };
-    let (namespace, name) = match place.split_once('/') {
-        Some((namespace, name)) => (Some(namespace.to_owned()), name),
-        None => (None, place),
-    };
-    DependencyReference { name: name.into(), namespace, ready_expr: expression }
 }
 
 /// `Kind/name.namespace`.
@@ -181,19 +147,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_read_in_every_form_that_flux_takes() {
-        let read = |text: &str| source_ref(text).map(|it| (it.kind, it.name, it.namespace.unwrap_or_default()));
-        let is = |kind: &str, name: &str, namespace: &str| (kind.to_owned(), name.to_owned(), namespace.to_owned());
-        assert_eq!(read("podinfo").unwrap(), is("GitRepository", "podinfo", ""));
-        assert_eq!(read("GitRepository/nginx.default").unwrap(), is("GitRepository", "nginx", "default"));
-        assert_eq!(read("ocirepository/a").unwrap(), is("OCIRepository", "a", ""));
-        assert_eq!(read("Bucket/a.b").unwrap(), is("Bucket", "a", "b"));
-        let error = read("GitRepositry/a").unwrap_err();
-        assert!(error.message.contains("did you mean GitRepository/a?"), "{error}");
-        assert!(read("GitRepository/").is_err() && read("a.").is_err());
-    }
-
-    #[test]
     fn paths_stay_inside_and_begin_with_a_dot() {
         assert_eq!(path("./").unwrap(), "./");
         assert_eq!(path("./a/../deploy/").unwrap(), "./deploy");
@@ -202,10 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_and_health_checks_are_read() {
-        let read = dependency("infra/db@dep.status.ready == true");
-        assert_eq!((read.name.as_str(), read.namespace.as_deref()), ("db", Some("infra")));
-        assert_eq!(read.ready_expr.as_deref(), Some("dep.status.ready == true"));
+    fn health_checks_are_read() {
         let check = health_check("Deployment/web.shop").unwrap();
         assert_eq!((check.name.as_str(), check.namespace.as_deref()), ("web", Some("shop")));
         for bad in ["web", "Deployment/web", "Pod/web.shop"] {

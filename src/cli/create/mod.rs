@@ -24,6 +24,7 @@ mod image_repository;
 mod image_update;
 mod kustomization;
 mod oci_repository;
+mod reference;
 mod secret_git;
 mod verification;
 
