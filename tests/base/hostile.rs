@@ -115,3 +115,21 @@ fn bombs() {
         assert!(start.elapsed() < Duration::from_secs(10), "{:?} for {:?}", start.elapsed(), &text[..60]);
     }
 }
+
+#[test]
+fn aliases_copy_within_limits_over_the_whole_stream() {
+    let long = "x".repeat(1 << 20);
+    let texts = format!("a: &a {long}\nb: [{}]\n", "*a,".repeat(20));
+    let keys = format!("a: &a {long}\nb:\n{}", "- {*a : 1}\n".repeat(20));
+    // Each document alone is within the rule of Go's decoder.
+    let document = format!("---\na: &a [{}]\nb: [{}]\n", "x,".repeat(1_000), "*a,".repeat(90));
+    for text in [texts, keys, document.repeat(60)] {
+        let (value, node) =
+            (read(text.as_bytes(), &Limits::default()), read_nodes(text.as_bytes(), &Limits::default()));
+        for message in [value.unwrap_err().message, node.unwrap_err().message] {
+            assert!(message.starts_with("the aliases copy more than"), "{message}");
+        }
+    }
+    let few = document.repeat(3) + &format!("---\na: &a {long}\nb: [*a, *a]\n");
+    assert!(read(few.as_bytes(), &Limits::default()).is_ok());
+}

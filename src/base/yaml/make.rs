@@ -14,6 +14,14 @@ use super::{Dialect, Layout, Mapping, Node, Scalar, Style, Tag, YamlError};
 /// Below this many keys a mapping is searched, above it is hashed.
 const FEW_KEYS: usize = 16;
 
+/// What the aliases of all documents of a stream have copied so far. A long text or many small documents cost what the
+/// rule for one document's nodes does not see.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Copies {
+    nodes: usize,
+    bytes: usize,
+}
+
 /// What making values from a tree has cost so far.
 #[derive(Default)]
 struct Cost {
@@ -21,6 +29,13 @@ struct Cost {
     aliased: usize,
     alias_depth: usize,
     depth: usize,
+    copies: Copies,
+}
+
+impl Cost {
+    fn after(copies: Copies) -> Cost {
+        Cost { copies, ..Cost::default() }
+    }
 }
 
 impl Tree<'_> {
@@ -29,20 +44,26 @@ impl Tree<'_> {
         Err(YamlError::new(node.line as usize, node.column as usize, message))
     }
 
-    /// Makes the value of the whole document.
-    pub(super) fn value(&self, dialect: Dialect) -> Result<Value, YamlError> {
+    /// Makes the value of the whole document; `copies` counts over the stream.
+    pub(super) fn value(&self, dialect: Dialect, copies: &mut Copies) -> Result<Value, YamlError> {
         if self.nodes.is_empty() {
             return Ok(Value::Null);
         }
-        self.value_at(0, dialect, &mut Cost::default())
+        let mut cost = Cost::after(*copies);
+        let value = self.value_at(0, dialect, &mut cost);
+        *copies = cost.copies;
+        value
     }
 
-    /// Makes the node of the whole document.
-    pub(super) fn node(&self) -> Result<Node, YamlError> {
+    /// Makes the node of the whole document; `copies` counts over the stream.
+    pub(super) fn node(&self, copies: &mut Copies) -> Result<Node, YamlError> {
         if self.nodes.is_empty() {
             return Ok(Node::null());
         }
-        self.node_at(0, false, &mut Cost::default())
+        let mut cost = Cost::after(*copies);
+        let node = self.node_at(0, false, &mut cost);
+        *copies = cost.copies;
+        node
     }
 
     /// Books one node. Source of the ratios: go.yaml.in/yaml decode.go.
@@ -50,6 +71,7 @@ impl Tree<'_> {
         cost.made += 1;
         if cost.alias_depth > 0 {
             cost.aliased += 1;
+            self.charge_copy(at, cost)?;
         }
         if cost.depth > self.limits.depth {
             return self.fail(at, format!("nested deeper than {} levels", self.limits.depth));
@@ -67,6 +89,29 @@ impl Tree<'_> {
             if cost.aliased as f64 / cost.made as f64 > allowed {
                 return self.fail(at, "the document consists mostly of repeated aliases");
             }
+        }
+        Ok(())
+    }
+
+    /// Books a key, which may be an alias itself.
+    fn charge_key(&self, at: u32, cost: &mut Cost) -> Result<(), YamlError> {
+        self.charge(at, cost)?;
+        match self.nodes[at as usize].kind {
+            Kind::Alias(target) => self.charge_copy(target, cost),
+            _ => Ok(()),
+        }
+    }
+
+    /// Books what an alias copies.
+    fn charge_copy(&self, at: u32, cost: &mut Cost) -> Result<(), YamlError> {
+        cost.copies.nodes += 1;
+        if let Kind::Scalar { text, .. } = &self.nodes[at as usize].kind {
+            cost.copies.bytes += text.len();
+        }
+        let limits = &self.limits;
+        if cost.copies.nodes > limits.nodes || cost.copies.bytes > limits.document_bytes {
+            let (nodes, bytes) = (limits.nodes, limits.document_bytes);
+            return self.fail(at, format!("the aliases copy more than {nodes} nodes or {bytes} bytes"));
         }
         Ok(())
     }
@@ -202,7 +247,7 @@ impl Tree<'_> {
         let mut merges = Vec::new();
         for pair in items.chunks_exact(2) {
             let (key, value) = (pair[0], pair[1]);
-            self.charge(key, cost)?;
+            self.charge_key(key, cost)?;
             if self.is_merge(key) {
                 if let (Some(&first), Dialect::Kustomize) = (merges.first(), dialect) {
                     let line = self.nodes[first as usize].line;
@@ -246,7 +291,7 @@ impl Tree<'_> {
             Kind::Mapping { items, .. } => {
                 let mut inner = Vec::new();
                 for pair in items.chunks_exact(2) {
-                    self.charge(pair[0], cost)?;
+                    self.charge_key(pair[0], cost)?;
                     if self.is_merge(pair[0]) {
                         inner.push(pair[1]);
                         continue;

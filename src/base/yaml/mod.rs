@@ -17,6 +17,7 @@ pub use node::{Layout, Mapping, Node, Scalar, Style, Tag};
 pub use scalar::format_float;
 pub use write::{write, write_all};
 
+use make::Copies;
 use serde_json::Value;
 use tree::Tree;
 
@@ -101,9 +102,9 @@ pub fn read(text: &[u8], limits: &Limits) -> Result<Vec<Document>, YamlError> {
 /// As [`read`], in another dialect.
 pub fn read_as(text: &[u8], limits: &Limits, dialect: Dialect) -> Result<Vec<Document>, YamlError> {
     let text = tree::check_text(text, limits)?;
-    let mut documents = Vec::new();
+    let (mut documents, mut copies) = (Vec::new(), Copies::default());
     tree::each_document(text, limits, |index, tree| {
-        let value = tree.value(dialect)?;
+        let value = tree.value(dialect, &mut copies)?;
         if !value.is_null() {
             documents.push(Document { value, index, line: tree.line() });
         }
@@ -129,9 +130,9 @@ pub fn read_one(text: &[u8], limits: &Limits) -> Result<Value, YamlError> {
 /// Errors as [`read`].
 pub fn read_nodes(text: &[u8], limits: &Limits) -> Result<Vec<NodeDocument>, YamlError> {
     let text = tree::check_text(text, limits)?;
-    let mut documents = Vec::new();
+    let (mut documents, mut copies) = (Vec::new(), Copies::default());
     tree::each_document(text, limits, |index, tree| {
-        let node = tree.node()?;
+        let node = tree.node(&mut copies)?;
         if !node.is_null() {
             documents.push(NodeDocument { node, index, line: tree.line() });
         }
