@@ -20,6 +20,7 @@ mod prepare;
 mod preview;
 mod render;
 mod report;
+mod resume;
 mod source;
 mod storage;
 mod values;
@@ -83,8 +84,7 @@ impl Reconciler for HelmReleases {
             Failure::Retry(Cause::new("RESTClientError", format!("the cluster does not say what it serves: {error}")))
         })?;
         let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
-        let uid = object.metadata.uid.clone().unwrap_or_default();
-        let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &uid);
+        let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
         let interval = plan.interval;
         let chart = Arc::new(chart);
         let work = Work { cx, plan, storage, chart, values, capabilities, oci_digest, wanted, release, namespace };
@@ -171,8 +171,7 @@ async fn is_ours(cx: &Context, object: &HelmRelease, status: &HelmReleaseStatus)
         return Ok(true);
     }
     let namespace = status.storage_namespace.as_deref().unwrap_or_default();
-    let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    let storage = Storage::new(&cx.cluster, namespace, &object.release_name(), uid);
+    let storage = Storage::new(&cx.cluster, namespace, &object.release_name(), &object.metadata);
     let last =
         storage.last().await.map_err(|error| Failure::Retry(Cause::new("UninstallFailed", error.to_string())))?;
     Ok(last.is_some_and(|record| storage.is_own(&record)))
@@ -184,8 +183,7 @@ async fn uninstall_old(cx: &Context, plan: &Plan, object: &mut HelmRelease, run:
     let namespace = status.storage_namespace.as_deref().unwrap_or_default().to_owned();
     let latest = status.history.first().cloned();
     let release = latest.as_ref().map_or_else(|| object.release_name(), |latest| latest.name.clone());
-    let uid = object.metadata.uid.clone().unwrap_or_default();
-    let mut storage = Storage::new(&cx.cluster, &namespace, &release, &uid);
+    let mut storage = Storage::new(&cx.cluster, &namespace, &release, &object.metadata);
     run.progress(format!("Running 'uninstall' action with timeout of {}", plan::words(plan.uninstall.timeout)));
     let outcome = leave::uninstall(cx, plan, &mut storage, run, &release).await;
     let written = std::mem::take(&mut storage.written);

@@ -50,7 +50,7 @@ fn packed(version: &str, templates: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Gives a HelmChart an artifact, as its own reconciler would.
-async fn publish(world: &World, name: &str, version: &str, templates: &[(&str, &str)]) {
+pub async fn publish(world: &World, name: &str, version: &str, templates: &[(&str, &str)]) {
     let archive = packed(version, templates);
     let file = format!("app-{version}-{}.tgz", &Digest::sha256(&archive).hex[..8]);
     let owner = Owner::new("HelmChart", "default", name);
@@ -71,7 +71,7 @@ async fn publish(world: &World, name: &str, version: &str, templates: &[(&str, &
 }
 
 /// A HelmRelease on the chart that [`publish`] made.
-fn release(name: &str, spec: Value) -> Value {
+pub fn release(name: &str, spec: Value) -> Value {
     let mut all = json!({"interval": "10m", "timeout": "5s", "chartRef": {"kind": "HelmChart", "name": "chart"}});
     for (key, value) in spec.as_object().unwrap() {
         all[key] = value.clone();
@@ -271,7 +271,7 @@ async fn a_release_without_remedy_stalls_until_it_is_forced() {
 }
 
 /// A Job that runs at a moment, and fares as told.
-fn job(name: &str, event: &str, fate: &str) -> String {
+pub fn job(name: &str, event: &str, fate: &str) -> String {
     format!(
         "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\n  annotations:\n    helm.sh/hook: {event}\n    \
          helm.sh/hook-delete-policy: before-hook-creation\n    weir.dev/simulate: {fate}\nspec:\n  template:\n    \

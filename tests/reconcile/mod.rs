@@ -6,6 +6,7 @@ mod git_repository;
 mod helm;
 mod helm_release;
 mod images;
+mod kills;
 mod kustomization;
 mod oci;
 mod remote_bases;

@@ -35,15 +35,21 @@ pub struct Work<'a> {
 }
 
 /// A release about to be made.
-struct Making<'a> {
-    record: Record,
-    originals: Vec<Placed>,
-    targets: Vec<Placed>,
-    action: &'a Action,
-    manner: Manner,
+pub(super) struct Making {
+    pub record: Record,
+    pub originals: Vec<Placed>,
+    pub targets: Vec<Placed>,
+    pub action: Action,
+    pub manner: Manner,
     /// The moments before and after.
-    moments: (&'static str, &'static str),
+    pub moments: (&'static str, &'static str),
+    /// A dead process began it: what is done is not done again.
+    pub resumed: bool,
 }
+
+pub(super) const INSTALL: (&str, &str) = ("pre-install", "post-install");
+pub(super) const UPGRADE: (&str, &str) = ("pre-upgrade", "post-upgrade");
+pub(super) const ROLLBACK: (&str, &str) = ("pre-rollback", "post-rollback");
 
 impl Work<'_> {
     pub fn objects(&self) -> Objects<'_> {
@@ -59,6 +65,9 @@ impl Work<'_> {
         let history = self.storage.history().await.map_err(text)?;
         let last = history.last().map(super::storage::Stored::open).transpose().map_err(text)?;
         if let Some(last) = &last {
+            if self.is_interrupted(last, Status::PendingInstall) {
+                return self.resume_install(last.clone(), run).await;
+            }
             let is_free = self.plan.replace && matches!(last.info.status, Status::Uninstalled | Status::Failed);
             if !is_free {
                 return Err("release name check failed: cannot reuse a name that is still in use".into());
@@ -83,10 +92,14 @@ impl Work<'_> {
             }
         }
         self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
-        self.storage.create(&mut record, 0).await.map_err(text)?;
+        self.storage.create(&mut record, 0, 0).await.map_err(text)?;
         let manner = Manner { server_side, replace: false };
-        let moments = ("pre-install", "post-install");
-        let mut making = Making { record, originals: Vec::new(), targets, action: &action, manner, moments };
+        let originals = Vec::new();
+        let making = Making { record, originals, targets, action, manner, moments: INSTALL, resumed: false };
+        self.finish_install(making, run).await
+    }
+
+    pub(super) async fn finish_install(&mut self, mut making: Making, run: &mut Run) -> Result<(), String> {
         match self.make(&mut making, run).await {
             Ok(()) => self.conclude(making.record, Status::Deployed, "Install complete").await,
             Err((_, error)) => {
@@ -104,10 +117,13 @@ impl Work<'_> {
         let action = self.plan.upgrade;
         let nothing = format!("{:?} has no deployed releases", self.release);
         let last = self.storage.last().await.map_err(text)?.ok_or_else(|| nothing.clone())?;
+        if self.is_interrupted(&last, Status::PendingUpgrade) {
+            return self.resume_upgrade(last, run).await;
+        }
         if last.info.status.is_pending() {
             return Err("another operation (install/upgrade/rollback) is in progress".into());
         }
-        let mut current = match last.info.status {
+        let current = match last.info.status {
             Status::Deployed => last.clone(),
             status => match self.storage.deployed().await.map_err(text)? {
                 Some(deployed) => deployed,
@@ -134,10 +150,18 @@ impl Work<'_> {
         record.info.first_deployed = current.info.first_deployed.clone();
         record.labels = last.labels.clone();
         self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
-        self.storage.create(&mut record, self.plan.max_history).await.map_err(text)?;
+        self.storage.create(&mut record, current.version, self.plan.max_history).await.map_err(text)?;
         let manner = Manner { server_side, replace: action.force && !server_side };
-        let moments = ("pre-upgrade", "post-upgrade");
-        let mut making = Making { record, originals, targets, action: &action, manner, moments };
+        let making = Making { record, originals, targets, action, manner, moments: UPGRADE, resumed: false };
+        self.finish_upgrade(making, current, run).await
+    }
+
+    pub(super) async fn finish_upgrade(
+        &mut self,
+        mut making: Making,
+        mut current: Record,
+        run: &mut Run,
+    ) -> Result<(), String> {
         match self.make(&mut making, run).await {
             Ok(()) => {
                 current.info.status = Status::Superseded;
@@ -147,7 +171,7 @@ impl Work<'_> {
             Err((created, error)) => {
                 let why = format!("Upgrade {:?} failed: {error}", self.release);
                 self.conclude(making.record, Status::Failed, &why).await?;
-                self.clean_up(&action, &created, error).await
+                self.clean_up(&making.action, &created, error).await
             }
         }
     }
@@ -158,7 +182,10 @@ impl Work<'_> {
     pub async fn roll_back(&mut self, object: &mut HelmRelease, run: &mut Run, version: i64) -> Result<(), String> {
         let action = self.plan.rollback;
         let gone = || format!("release has no {version} version");
-        let mut current = self.storage.last().await.map_err(text)?.ok_or_else(gone)?;
+        let current = self.storage.last().await.map_err(text)?.ok_or_else(gone)?;
+        if self.is_interrupted(&current, Status::PendingRollback) {
+            return self.resume_rollback(current, run).await;
+        }
         let previous = self.storage.get(version).await.map_err(text)?.ok_or_else(gone)?;
         let server_side = resolve(action.apply, &previous);
         let originals = self.read("current release", &current.manifest).await?;
@@ -180,10 +207,18 @@ impl Work<'_> {
             ..previous
         };
         self.keep_inventory(object, run, objects::inventory(&targets, &[])).await?;
-        self.storage.create(&mut record, self.plan.max_history).await.map_err(text)?;
+        self.storage.create(&mut record, current.version, self.plan.max_history).await.map_err(text)?;
         let manner = Manner { server_side, replace: action.force && !server_side };
-        let moments = ("pre-rollback", "post-rollback");
-        let mut making = Making { record, originals, targets, action: &action, manner, moments };
+        let making = Making { record, originals, targets, action, manner, moments: ROLLBACK, resumed: false };
+        self.finish_rollback(making, current, run).await
+    }
+
+    pub(super) async fn finish_rollback(
+        &mut self,
+        mut making: Making,
+        mut current: Record,
+        run: &mut Run,
+    ) -> Result<(), String> {
         match self.make(&mut making, run).await {
             Ok(()) => {
                 let history = self.storage.history().await.map_err(text)?;
@@ -200,12 +235,12 @@ impl Work<'_> {
                 current.info.status = Status::Superseded;
                 self.storage.update(&current).await.map_err(text)?;
                 self.conclude(making.record, Status::Failed, &why).await?;
-                self.clean_up(&action, &created, error).await
+                self.clean_up(&making.action, &created, error).await
             }
         }
     }
 
-    async fn read(&self, what: &str, manifest: &str) -> Result<Vec<Placed>, String> {
+    pub(super) async fn read(&self, what: &str, manifest: &str) -> Result<Vec<Placed>, String> {
         let read = self.objects().read(manifest).await;
         read.map_err(|error| format!("unable to build kubernetes objects from {what} manifest: {error}"))
     }
@@ -247,10 +282,11 @@ impl Work<'_> {
     /// Hooks, objects, health, hooks.
     ///
     /// Errors with what was made and why it failed.
-    async fn make(&mut self, making: &mut Making<'_>, run: &mut Run) -> Result<(), (Vec<Placed>, String)> {
-        let Making { record, originals, targets, action, manner, moments } = making;
+    async fn make(&mut self, making: &mut Making, run: &mut Run) -> Result<(), (Vec<Placed>, String)> {
+        let Making { record, originals, targets, action, manner, moments, resumed } = making;
         let objects = Objects { cx: self.cx, release: &self.release, namespace: &self.namespace };
-        let hooks = Hooks { objects: &objects, timeout: action.timeout, server_side: manner.server_side };
+        let since = resumed.then(|| record.info.last_deployed.clone());
+        let hooks = Hooks { objects: &objects, timeout: action.timeout, server_side: manner.server_side, since };
         let all = |_: &str| true;
         if action.hooks {
             let ran = hooks.run(moments.0, record, &mut self.storage, run, &all).await;

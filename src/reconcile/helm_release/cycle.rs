@@ -15,7 +15,7 @@ use super::plan::words;
 use super::report::{self, DRIFTED, RELEASED, REMEDIED};
 use super::storage::StorageError;
 use crate::base::{Id, format_duration};
-use crate::engine::release::{Record, Status};
+use crate::engine::release::{Record, Status, time_of_snapshot};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{DriftMode, Snapshot};
 
@@ -88,12 +88,15 @@ impl Cycle<'_, '_> {
         let mut observed = Observed { own, ..Observed::default() };
         match &last {
             Some(last) => {
+                observed.resumable = self.work.is_interrupted(last, last.info.status);
                 let began: Option<Timestamp> = last.info.last_deployed.parse().ok();
                 let age = began.map(|began| Timestamp::now().duration_since(began));
                 observed.age = age.and_then(|age| age.try_into().ok()).unwrap_or_default();
                 observed.previous = self.previous(&history).await.map_err(|error| failed(error.to_string()))?;
             }
             None => {
+                self.catch_up_with_uninstall();
+                let history = self.object.status.clone().unwrap_or_default().history;
                 let lived = history.first().is_some_and(|latest| !is_gone(latest));
                 if lived {
                     let ids = self.inventory();
@@ -160,6 +163,22 @@ impl Cycle<'_, '_> {
         let value = if is_well { "True" } else { "False" };
         self.run.set_condition(self.object, condition, value, &format!("{word}{outcome}"), &message);
         Ok(())
+    }
+
+    /// Notes the end of an uninstall that the process did not live to tell.
+    fn catch_up_with_uninstall(&mut self) {
+        let history = &mut self.object.status.get_or_insert_default().history;
+        let Some(latest) = history.first_mut() else { return };
+        if Status::of(&latest.status) != Status::Uninstalling {
+            return;
+        }
+        latest.status = Status::Uninstalled.word().into();
+        latest.action = Some("uninstall-remediation".into());
+        latest.deleted.get_or_insert_with(|| time_of_snapshot(&Timestamp::now().to_string()).unwrap_or_default());
+        let (name, chart) = (latest.full_name(), latest.versioned_chart());
+        self.object.status.get_or_insert_default().inventory = None;
+        let message = format!("Helm uninstall remediation for release {name} with chart {chart} succeeded");
+        self.run.set_condition(self.object, REMEDIED, "True", "UninstallSucceeded", &message);
     }
 
     async fn state(&mut self, observed: &Observed) -> Result<State, Failure> {

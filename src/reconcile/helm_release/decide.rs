@@ -19,6 +19,8 @@ pub struct Observed {
     pub last: Option<Record>,
     /// The pending record was made by this very object.
     pub own: bool,
+    /// The pending record can be gone on with: it is own, and what it was made of is still wanted.
+    pub resumable: bool,
     /// How long ago the last record was written to by its maker.
     pub age: Duration,
     /// Objects of the release live although there is no record of it.
@@ -54,6 +56,8 @@ pub enum State {
     /// Somebody else's action is going on; it may be taken for dead after that time.
     Held(Duration),
     Locked,
+    /// An own action died in the middle, and is still wanted.
+    Interrupted(Status),
     Unmanaged,
     OutOfSync(&'static str),
     Drifted,
@@ -171,6 +175,7 @@ pub fn state(object: &HelmRelease, plan: &Plan, observed: &Observed, wanted: &Wa
         let patience = plan.timeout.saturating_mul(2).max(Duration::from_secs(600));
         return match patience.checked_sub(observed.age).filter(|rest| !rest.is_zero()) {
             Some(rest) if !observed.own => State::Held(rest),
+            _ if observed.resumable => State::Interrupted(last.info.status),
             _ => State::Locked,
         };
     }
@@ -235,6 +240,11 @@ pub fn next(
         State::Unknown(status) => Err(Stop::Unknown(*status)),
         State::Held(rest) => Err(Stop::Held(*rest)),
         State::Locked => keep(Step::Unlock),
+        // Forced, it is to begin anew.
+        State::Interrupted(_) if force => keep(Step::Unlock),
+        State::Interrupted(Status::PendingInstall) => keep(Step::Install),
+        State::Interrupted(Status::PendingRollback) => keep(Step::Rollback),
+        State::Interrupted(_) => keep(Step::Upgrade),
         State::Leaving => keep(Step::Uninstall),
         State::Orphaned if force => keep(Step::Install),
         State::Orphaned => Err(Stop::Orphaned),
@@ -421,6 +431,11 @@ mod tests {
         Observed { last: Some(record.clone()), ..Observed::default() }
     }
 
+    /// A record of an own action that died.
+    fn died(status: Status) -> Observed {
+        Observed { own: true, resumable: true, ..found(&record(1, status)) }
+    }
+
     #[test]
     fn every_state_has_its_step() {
         let (deployed, failed) = (record(1, Status::Deployed), record(2, Status::Failed));
@@ -451,6 +466,9 @@ mod tests {
                 "Unlock",
             ),
             (object(&none, &[], ""), found(&record(1, Status::PendingUpgrade)), "Held(600s)", "Held(600s)"),
+            (object(&none, &[], ""), died(Status::PendingInstall), "Interrupted(PendingInstall)", "Install"),
+            (object(&none, &[], ""), died(Status::PendingUpgrade), "Interrupted(PendingUpgrade)", "Upgrade"),
+            (object(&none, &[], ""), died(Status::PendingRollback), "Interrupted(PendingRollback)", "Rollback"),
         ];
         for (object, observed, state, step) in rows {
             let (found, next) = decided(&object, &observed, false);

@@ -22,6 +22,17 @@ pub struct Hooks<'a, 'b> {
     pub objects: &'a Objects<'b>,
     pub timeout: Duration,
     pub server_side: bool,
+    /// When the action began that a dead process left; what its hooks did since then is not done again.
+    pub since: Option<String>,
+}
+
+/// How far a hook came before the process died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Nowhere,
+    Begun,
+    Succeeded,
+    Failed,
 }
 
 impl Hooks<'_, '_> {
@@ -44,7 +55,14 @@ impl Hooks<'_, '_> {
             key(a).cmp(&key(b))
         });
         for (place, &at) in order.iter().enumerate() {
-            let outcome = self.run_one(event, at, record, storage, run).await;
+            let outcome = match self.came(&record.hooks[at], event) {
+                Came::Nowhere => self.run_one(event, at, record, storage, run).await,
+                Came::Begun => self.resume_one(event, at, record, storage, run).await,
+                Came::Succeeded => Ok(()),
+                Came::Failed => {
+                    Err(format!("warning: Hook {event} {} failed before weir was started again", record.hooks[at].path))
+                }
+            };
             if let Err(error) = outcome {
                 self.delete_by(&record.hooks[at], "hook-failed").await.ok();
                 for &before in &order[..place] {
@@ -78,11 +96,56 @@ impl Hooks<'_, '_> {
         record.hooks[at].last_run =
             Execution { started_at: now(), completed_at: String::new(), phase: "Running".into() };
         storage.update(record).await.map_err(|error| error.to_string())?;
+        self.create_and_wait(event, at, &placed, record, storage, run).await
+    }
+
+    fn came(&self, hook: &Hook, event: &str) -> Came {
+        let Some(since) = self.since.as_ref().and_then(|since| since.parse::<jiff::Timestamp>().ok()) else {
+            return Came::Nowhere;
+        };
+        // The record has one run for each hook: one that runs before and after does not say which it was.
+        let (before, after) = (event.strip_prefix("pre-"), event.strip_prefix("post-"));
+        let other = before.map(|action| format!("post-{action}")).or(after.map(|action| format!("pre-{action}")));
+        let is_new = hook.last_run.started_at.parse::<jiff::Timestamp>().is_ok_and(|started| started >= since);
+        if !is_new || other.is_some_and(|other| hook.runs_at(&other)) {
+            return Came::Nowhere;
+        }
+        match hook.last_run.phase.as_str() {
+            "Running" => Came::Begun,
+            "Succeeded" => Came::Succeeded,
+            "Failed" => Came::Failed,
+            _ => Came::Nowhere,
+        }
+    }
+
+    /// Goes on with a hook that was begun: what is there of it is waited for, not deleted and made anew.
+    async fn resume_one(
+        &self,
+        event: &str,
+        at: usize,
+        record: &mut Record,
+        storage: &mut Storage<'_>,
+        run: &mut Run,
+    ) -> Result<(), String> {
+        let placed = self.objects.read(&record.hooks[at].manifest).await?;
+        self.create_and_wait(event, at, &placed, record, storage, run).await
+    }
+
+    async fn create_and_wait(
+        &self,
+        event: &str,
+        at: usize,
+        placed: &[Placed],
+        record: &mut Record,
+        storage: &mut Storage<'_>,
+        run: &mut Run,
+    ) -> Result<(), String> {
+        let path = record.hooks[at].path.clone();
         let manner = Manner { server_side: self.server_side, replace: false };
-        let (_, created) = self.objects.write(&[], &placed, manner).await;
+        let (_, created) = self.objects.write(&[], placed, manner).await;
         let outcome = match created {
             Err(error) => Err(format!("warning: Hook {event} {path} failed: {error}")),
-            Ok(()) => run.rest(self.wait(&placed)).await,
+            Ok(()) => run.rest(self.wait(placed)).await,
         };
         let last = &mut record.hooks[at].last_run;
         last.completed_at = now();

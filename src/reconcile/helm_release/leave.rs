@@ -45,10 +45,14 @@ pub async fn uninstall(
     let objects = Objects { cx, release, namespace: &namespace };
     let placed = objects.read(&record.manifest).await;
     let placed = placed.map_err(|error| format!("failed to delete release: {release}: {error}"))?;
+    let resumed = record.info.status == Status::Uninstalling && !record.info.deleted.is_empty();
+    if !resumed {
+        record.info.deleted = now();
+    }
     record.info.status = Status::Uninstalling;
-    record.info.deleted = now();
     record.info.description = "Deletion in progress (or silently failed)".into();
-    let hooks = Hooks { objects: &objects, timeout: plan.uninstall.timeout, server_side: true };
+    let since = resumed.then(|| record.info.deleted.clone());
+    let hooks = Hooks { objects: &objects, timeout: plan.uninstall.timeout, server_side: true, since };
     if plan.uninstall.hooks {
         hooks.run("pre-delete", &mut record, storage, run, &|_| true).await?;
     }
@@ -115,7 +119,7 @@ impl Work<'_> {
         let mut record = last.ok_or("no latest release: required for test")?;
         let objects = Objects { cx: self.cx, release: &self.release, namespace: &self.namespace };
         let server_side = record.apply_method == "ssa";
-        let hooks = Hooks { objects: &objects, timeout: self.plan.test.timeout, server_side };
+        let hooks = Hooks { objects: &objects, timeout: self.plan.test.timeout, server_side, since: None };
         let filters = self.plan.test.filters.clone();
         let selected = move |name: &str| is_selected(name, &filters);
         let outcome = hooks.run(TEST, &mut record, &mut self.storage, run, &selected).await;

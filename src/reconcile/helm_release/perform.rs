@@ -231,6 +231,11 @@ impl Cycle<'_, '_> {
 
     async fn uninstall(&mut self) -> Result<(), Failure> {
         let release = self.work.release.clone();
+        // When all records are gone, only this tells who comes after a crash why.
+        if let Some(latest) = self.object.status.get_or_insert_default().history.first_mut() {
+            latest.status = crate::engine::release::Status::Uninstalling.word().into();
+        }
+        self.run.save(self.object).await?;
         let outcome = leave::uninstall(self.work.cx, &self.work.plan, &mut self.work.storage, self.run, &release).await;
         let wrote = self.record(Some("uninstall-remediation"));
         let latest = self.latest();

@@ -38,8 +38,7 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
     let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
     let served = capabilities(cx).await.map_err(|error| failed(&error))?;
     let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
-    let uid = object.metadata.uid.clone().unwrap_or_default();
-    let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &uid);
+    let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
     let (renderers_digest, metadata_digest) = report::renderer_digests(object);
     let wanted = Wanted {
         chart_name: chart.metadata.name.clone(),
@@ -83,6 +82,7 @@ fn why(state: &State) -> &'static str {
         State::Orphaned => "its record is gone",
         State::Held(_) => "somebody else works on it",
         State::Locked => "an action died over it",
+        State::Interrupted(_) => "an action died over it, and is gone on with",
         State::Unmanaged => "somebody else released it last",
         State::OutOfSync(why) => why,
         State::Failed => "the last release failed",

@@ -15,6 +15,9 @@ const MANAGER: &str = "helm-controller";
 /// Label of the records that one HelmRelease made: its uid and the version. Helm hands labels on from revision to
 /// revision, so that the version tells a record of weir's from one that a person made after it.
 const HOLDER: &str = "weir.dev/holder";
+/// Label that says what a record was made of: the generation of the HelmRelease and the version that it replaces. Who
+/// comes after a crash goes on with the action only if the same is still wanted.
+const MADE_OF: &str = "weir.dev/made-of";
 
 /// Why a record could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,7 @@ pub struct Storage<'a> {
     namespace: String,
     release: String,
     holder: String,
+    generation: i64,
     /// The records as they were last written in this run.
     pub written: BTreeMap<i64, Record>,
 }
@@ -55,12 +59,14 @@ impl Stored {
 }
 
 impl<'a> Storage<'a> {
-    pub fn new(cluster: &'a Cluster, namespace: &str, release: &str, uid: &str) -> Self {
+    /// The records of a release in a namespace, for the object that makes it.
+    pub fn new(cluster: &'a Cluster, namespace: &str, release: &str, maker: &kube::api::ObjectMeta) -> Self {
         Storage {
             cluster,
             namespace: namespace.into(),
             release: release.into(),
-            holder: uid.into(),
+            holder: maker.uid.clone().unwrap_or_default(),
+            generation: maker.generation.unwrap_or_default(),
             written: BTreeMap::new(),
         }
     }
@@ -105,14 +111,15 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Writes a new record, after the oldest ones made room for it.
+    /// Writes a new record over another version, after the oldest ones made room for it.
     ///
     /// Errors with `Raced` when that version is there already.
-    pub async fn create(&mut self, record: &mut Record, max_history: i64) -> Result<(), StorageError> {
+    pub async fn create(&mut self, record: &mut Record, over: i64, max_history: i64) -> Result<(), StorageError> {
         if max_history > 0 {
             self.trim(usize::try_from(max_history - 1).unwrap_or_default()).await?;
         }
         record.labels.insert(HOLDER.into(), self.mark(record.version));
+        record.labels.insert(MADE_OF.into(), format!("g{}.v{over}", self.generation));
         let secret = record.to_secret(&self.namespace, ("createdAt", now()))?;
         match self.cluster.create(&secret, MANAGER, false).await {
             Err(ClusterError::Exists { what }) => return Err(StorageError::Raced { secret: what }),
@@ -141,6 +148,12 @@ impl<'a> Storage<'a> {
     /// Whether a record was made by this very object in this very revision.
     pub fn is_own(&self, record: &Record) -> bool {
         record.labels.get(HOLDER).is_some_and(|mark| *mark == self.mark(record.version))
+    }
+
+    /// The version that an own record was to replace, if it was made of the spec as it is now; 0 for none.
+    pub fn replaces(&self, record: &Record) -> Option<i64> {
+        let made_of = record.labels.get(MADE_OF).filter(|_| self.is_own(record))?;
+        made_of.strip_prefix(&format!("g{}.v", self.generation))?.parse().ok()
     }
 
     fn mark(&self, version: i64) -> String {
