@@ -143,6 +143,10 @@ fn read_transformer(
         }
         "PrefixTransformer" => Transformer::Prefix(cursor.get("prefix")?.text()?, needed_fields()?),
         "SuffixTransformer" => Transformer::Suffix(cursor.get("suffix")?.text()?, needed_fields()?),
+        "PrefixSuffixTransformer" => {
+            let (prefix, suffix) = (cursor.get("prefix")?.text()?, cursor.get("suffix")?.text()?);
+            Transformer::PrefixSuffix(prefix, suffix, needed_fields()?)
+        }
         "ReplicaCountTransformer" => Transformer::Replicas(Replica::read(&cursor.get("replica")?)?, fields()?),
         "ReplacementTransformer" => {
             let entries = cursor.get("replacements")?.list(ReplacementEntry::read)?;

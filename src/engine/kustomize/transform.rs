@@ -26,6 +26,8 @@ pub(super) enum Transformer {
     Namespace(NamespaceStep),
     Prefix(String, Vec<FieldSpec>),
     Suffix(String, Vec<FieldSpec>),
+    /// Both in one, under the name that older kustomizations have.
+    PrefixSuffix(String, String, Vec<FieldSpec>),
     Labels(BTreeMap<String, String>, Vec<FieldSpec>),
     Annotations(BTreeMap<String, String>, Vec<FieldSpec>),
     PatchJson6902(Box<PatchStep>),
@@ -63,6 +65,7 @@ impl Transformer {
             Transformer::Namespace(_) => "NamespaceTransformer",
             Transformer::Prefix(..) => "PrefixTransformer",
             Transformer::Suffix(..) => "SuffixTransformer",
+            Transformer::PrefixSuffix(..) => "PrefixSuffixTransformer",
             Transformer::Labels(..) => "LabelTransformer",
             Transformer::Annotations(..) => "AnnotationsTransformer",
             Transformer::PatchJson6902(_) => "PatchJson6902Transformer",
@@ -83,6 +86,10 @@ impl Transformer {
             Transformer::Namespace(step) => namespace(set, step, build),
             Transformer::Prefix(prefix, fields) => affix(set, prefix, fields, true, build),
             Transformer::Suffix(suffix, fields) => affix(set, suffix, fields, false, build),
+            Transformer::PrefixSuffix(prefix, suffix, fields) => {
+                affix(set, prefix, fields, true, build)?;
+                affix(set, suffix, fields, false, build)
+            }
             Transformer::Labels(pairs, fields) | Transformer::Annotations(pairs, fields) => {
                 texts(set, pairs, fields, build)
             }
