@@ -11,6 +11,9 @@ use crate::base::{Condition, Health, State};
 /// What marks objects that the weir simulator, and no kubelet, made ready: a word of their status.
 const SIMULATED: &str = "simulated";
 
+/// Reasons of a Ready condition that blame another object: what they wait for may well come by itself.
+const WAITING: [&str; 2] = ["DependencyNotReady", "SourceNotReady"];
+
 /// Judges a document: Ready means that every rule for its kind holds.
 pub fn health(document: &Value) -> Health {
     let mut health = judge(document);
@@ -47,7 +50,7 @@ fn judge(document: &Value) -> Health {
     if let Some(stalled) = is_true(document, "Stalled") {
         return Health::new(State::Failed, &stalled.reason, &stalled.message);
     }
-    if ready.as_ref().is_some_and(|ready| ready.status == "False" && ready.reason == "DependencyNotReady") {
+    if ready.as_ref().is_some_and(|ready| ready.status == "False" && WAITING.contains(&&*ready.reason)) {
         return Health { state: State::Waiting, ..message("") };
     }
     if let Some(failed) = ready.as_ref().filter(|ready| ready.status == "False" && is_flux(document)) {
@@ -326,6 +329,7 @@ mod tests {
         assert_eq!(state(object(ready("True", "ReconciliationSucceeded"), false)), State::Ready);
         assert_eq!(state(object(ready("False", "BuildFailed"), false)), State::Failed);
         assert_eq!(state(object(ready("False", "DependencyNotReady"), false)), State::Waiting);
+        assert_eq!(state(object(ready("False", "SourceNotReady"), false)), State::Waiting);
         assert_eq!(state(object(ready("True", "ReconciliationSucceeded"), true)), State::Suspended);
     }
 
