@@ -1,15 +1,17 @@
 //! `weir diff`: what the next reconciliation of an object would change, by the same steps and without a write.
 //!
-//! Exits with 1 when something would change, as `flux diff` does. Source: flux2 cmd/flux/diff_kustomization.go.
+//! Of a commit that would be pushed a pipe gets the patch as `git apply` takes it. Exits with 1 when something would change, as `flux diff` does. Source: flux2 cmd/flux/diff_kustomization.go.
 
 use std::path::{Path, PathBuf};
+
+use serde_json::json;
 
 use super::build::{Tried, with_root};
 use super::pick::object;
 use super::session::Session;
 use super::{CliError, Cx};
-use crate::base::{FileTree, Id};
-use crate::engine::diff::Preview;
+use crate::base::{FileTree, Id, Value};
+use crate::engine::diff::{DiffLine, Part, Preview};
 use crate::kinds::{self, Kustomization, View, kustomization};
 use crate::reconcile;
 use crate::verbs::{self, Answer, Query};
@@ -22,6 +24,15 @@ pub struct Args {
     /// Local directory that stands for a Kustomization's path, instead of what its source has
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Form of the output
+    #[arg(short, long, value_enum)]
+    output: Option<Form>,
+}
+
+/// Forms other than text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Json,
 }
 
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
@@ -47,12 +58,37 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         Some(path) => local(cx, &mut session, &id, &path).await?,
     };
     session.close().await;
-    cx.output.preview(&preview)?;
+    match args.output {
+        Some(Form::Json) => cx.output.data(&format!("{:#}\n", as_json(&id, &preview)))?,
+        None => cx.output.preview(&preview)?,
+    }
+    let what = if preview.commit.is_some() { "file" } else { "object" };
     match preview.patch.parts.len() {
         0 => Ok(()),
-        1 => Err(CliError::user("1 object would change", "")),
-        count => Err(CliError::user(format!("{count} objects would change"), "")),
+        1 => Err(CliError::user(format!("1 {what} would change"), "")),
+        count => Err(CliError::user(format!("{count} {what}s would change"), "")),
     }
+}
+
+/// The preview for programs.
+fn as_json(id: &Id, preview: &Preview) -> Value {
+    let line = |line: &DiffLine| json!([line.change.sign().trim_end(), line.text.as_str()]);
+    let part = |part: &Part| {
+        let lines: Vec<Value> = part.lines.iter().map(line).collect();
+        json!({"name": part.name.as_str(), "fate": part.fate.word(), "lines": lines})
+    };
+    let commit = preview.commit.as_ref().map(|commit| {
+        json!({"repository": commit.repository, "branch": commit.branch, "newBranch": commit.is_new,
+            "parent": commit.parent, "message": commit.message, "patch": commit.patch})
+    });
+    let about = preview.about.iter().map(|(label, value)| json!([label.as_str(), value.as_str()]));
+    json!({
+        "object": id.to_string(),
+        "about": about.collect::<Vec<_>>(),
+        "notes": preview.notes.iter().map(|note| note.as_str()).collect::<Vec<_>>(),
+        "changes": preview.patch.parts.iter().map(part).collect::<Vec<_>>(),
+        "commit": commit,
+    })
 }
 
 /// As a Kustomization would be with the files of a local directory.

@@ -155,7 +155,11 @@ impl Output {
         for (label, value) in &preview.about {
             self.more(format!("{label}: {value}"));
         }
-        for part in &preview.patch.parts {
+        let commit = preview.commit.as_ref().filter(|_| !self.stdout_is_terminal);
+        if let Some(commit) = commit {
+            self.data(&commit.patch)?;
+        }
+        for part in preview.patch.parts.iter().filter(|_| commit.is_none()) {
             self.line(format!("► {} {}", part.name, part.fate.word()))?;
             self.diff(&part.lines)?;
         }

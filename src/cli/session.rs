@@ -115,6 +115,11 @@ impl Session {
             let seer = seer.clone();
             async move { reconcile::preview(&seer, &id).await.map_err(refusal) }.boxed()
         }));
+        let seer = context.clone();
+        self.desk.reasons = Some(Arc::new(move |id| {
+            let seer = seer.clone();
+            async move { reconcile::reasons(&seer, &id).await.map_err(refusal) }.boxed()
+        }));
         Ok(context)
     }
 

@@ -70,7 +70,8 @@ async fn show(cx: &Cx, session: &Session, roots: Vec<Id>, compact: bool, form: O
 
 /// Kinds that the tree is made of and that cannot be seen now: what is not there because of them is not absent.
 fn unseen(store: &Store) -> Vec<String> {
-    let trunk = kinds::ALL.iter().filter(|kind| matches!(kind.family, Family::Source | Family::Deployer));
+    let trunk =
+        kinds::ALL.iter().filter(|kind| matches!(kind.family, Family::Source | Family::Deployer | Family::Image));
     let told = |kind: &kinds::Kind| match store.feed(kind.group, kind.kind) {
         Feed::Live { .. } => None,
         Feed::Loading => Some(format!("{}: its list has not come yet", kind.kind)),

@@ -70,6 +70,9 @@ impl Doer {
                 let demo = self.demo.clone();
                 self.spawn_blocking(ticket, move || Answer::Demo(demo.map_or_else(missing, |demo| demo())));
             }
+            Effect::Write(ticket, name, ending, text) => self.spawn_blocking(ticket, move || {
+                Answer::Written(verbs::keep(std::path::Path::new("."), &name, ending, &text))
+            }),
             Effect::Cancel(ticket) => {
                 if let Some(task) = self.running.remove(&ticket) {
                     task.abort();

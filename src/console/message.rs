@@ -60,6 +60,8 @@ pub enum Effect {
     Cancel(Ticket),
     /// To the clipboard of the person's own machine.
     Copy(String),
+    /// To a file where weir was started: its name, its ending and the text.
+    Write(Ticket, String, &'static str, String),
     /// Makes a commit in the demo repository.
     Demo(Ticket),
     /// Gives the terminal back to the shell until the job is continued.
@@ -98,6 +100,8 @@ pub enum Answer {
     Painted(Vec<PaintedLine>),
     /// What the demo did.
     Demo(Result<Text, Text>),
+    /// The file that was written.
+    Written(Result<Text, verbs::Refusal>),
 }
 
 /// Lengths in bytes and their roles, for one line of YAML.

@@ -173,6 +173,11 @@ impl Console {
                 };
                 self.say(Say { tone, text: text.clone(), hint: Default::default() }, Some(ticket));
             }
+            Answer::Written(Ok(file)) => self.say(Say::new(Tone::Done, format!("written to {file}")), Some(ticket)),
+            Answer::Written(Err(refusal)) => {
+                let say = Say { tone: Tone::Failed, text: refusal.message.clone(), hint: refusal.hint.clone() };
+                self.say(say, Some(ticket));
+            }
             // What is not the newest of its slot is void.
             _ if self.serials.get(&(ticket.screen, ticket.slot)) != Some(&ticket.serial) => return,
             _ => {}

@@ -9,7 +9,7 @@ use super::widgets::field::Field;
 use super::{CONSOLE, Console, Layer, screens};
 use crate::base::Id;
 use crate::kinds::{self, Verb, View};
-use crate::store::Feed;
+use crate::store::{Feed, forest};
 use crate::verbs::Ask;
 
 /// How long a first request to quit stands.
@@ -168,13 +168,13 @@ impl Console {
             Action::Ask(verb) => self.ask_subject(verb, effects),
             Action::Show(tab) => match self.top_screen().subject().cloned() {
                 Some(id) if !tab.is_common() && !Tab::of(kinds::of_id(&id)).any(|known| known == tab) => {
-                    let text = format!("a {} has no {}", id.kind, tab.title().to_lowercase());
-                    self.say(Say::new(Tone::Note, text), None);
+                    self.show_elsewhere(&id, tab, effects);
                 }
                 Some(id) => self.open(Open::Detail(id, tab), effects),
                 None => self.say(Say::new(Tone::Note, "no object is under the cursor"), None),
             },
             Action::Copy => self.copy(effects),
+            Action::Write => self.write(effects),
             Action::Theme => {
                 let at = THEMES.iter().position(|(name, _)| *name == self.cx.look.name);
                 let next = at.map_or(0, |at| (at + 1) % THEMES.len());
@@ -192,6 +192,39 @@ impl Console {
             Action::Pause => effects.push(Effect::Pause),
             _ => {}
         }
+    }
+
+    /// A page that an object does not have: what would change it is shown instead, if anybody would write it.
+    fn show_elsewhere(&mut self, id: &Id, tab: Tab, effects: &mut Vec<Effect>) {
+        let wanted = tab == Tab::View(View::Diff);
+        let editors = if wanted { forest::editors(&self.cx.store, id) } else { Vec::new() };
+        let Some(editor) = editors.first().cloned() else {
+            let text = format!("a {} has no {}", id.kind, tab.title().to_lowercase());
+            return self.say(Say::new(Tone::Note, text), None);
+        };
+        let more = match editors.len() {
+            1 => String::new(),
+            count => format!("; {} more write there", count - 1),
+        };
+        let text = format!("what {editor} would write into the source of {id}{more}");
+        self.open(Open::Detail(editor, tab), effects);
+        self.say(Say::new(Tone::Note, text), None);
+    }
+
+    /// The page to a file, named after its object.
+    fn write(&mut self, effects: &mut Vec<Effect>) {
+        let top = self.top_screen();
+        let Some(text) = top.copied() else {
+            return self.say(Say::new(Tone::Note, "there is no page to write"), None);
+        };
+        let name = top.subject().map_or("weir".to_owned(), |id| {
+            let parts = [&*id.kind, &*id.namespace, &*id.name].map(str::to_lowercase);
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+        });
+        let ending = if text.starts_with("diff --git ") { "patch" } else { "txt" };
+        let ticket = Ticket { screen: CONSOLE, slot: Slot::Verb, serial: self.next_serial() };
+        self.say(Say::new(Tone::Working, "writing the page to a file"), Some(ticket));
+        effects.push(Effect::Write(ticket, name, ending, text));
     }
 
     fn next_serial(&mut self) -> u32 {

@@ -112,6 +112,23 @@ pub struct Preview {
     /// What a person should know before saying yes: what could not be foreseen, and why.
     pub notes: Vec<Text>,
     pub patch: Patch,
+    /// The commit that the patch is of, where it is one.
+    pub commit: Option<Commit>,
+}
+
+/// A commit that would be pushed, byte for byte: whoever shows it cleans it first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// The address, without a login.
+    pub repository: String,
+    pub branch: String,
+    /// Whether the branch would be made.
+    pub is_new: bool,
+    /// The hash of what it is built upon.
+    pub parent: String,
+    pub message: String,
+    /// As `git apply` takes it.
+    pub patch: String,
 }
 
 /// What only the server writes.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, at};
-use super::{Family, Kind, Relation, SOURCE_VERBS, Tie, image_repository, kstatus};
+use super::{Family, Kind, Relation, SOURCE_VERBS, Tie, View, image_repository, kstatus};
 use crate::base::Condition;
 
 pub static KIND: Kind = Kind {
@@ -45,7 +45,7 @@ pub static KIND: Kind = Kind {
     relations,
     health: kstatus::health,
     verbs: SOURCE_VERBS,
-    views: &[],
+    views: &[View::Tags],
     crd: Some(crd),
     example: EXAMPLE,
 };

@@ -196,10 +196,12 @@ pub enum View {
     Manifest,
     /// What the chart's author wants to say.
     Notes,
+    /// What became of every tag of an image.
+    Tags,
 }
 
 impl View {
-    pub const ALL: &[View] = &[View::Diff, View::History, View::Values, View::Manifest, View::Notes];
+    pub const ALL: &[View] = &[View::Diff, View::History, View::Values, View::Manifest, View::Notes, View::Tags];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -208,6 +210,7 @@ impl View {
             View::Values => "values",
             View::Manifest => "manifest",
             View::Notes => "notes",
+            View::Tags => "tags",
         }
     }
 }

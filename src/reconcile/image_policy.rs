@@ -1,9 +1,11 @@
 //! ImagePolicy: chooses the latest tag from those that its ImageRepository found, and looks its digest up if wished.
 //!
-//! The choice itself is `engine::policy`. Start with [`ImagePolicies`].
+//! The choice itself is `engine::policy`; `reasons` says why. Start with [`ImagePolicies`].
 //!
 //! Source: image-reflector-controller internal/controller/imagepolicy_controller.go. Deliberate difference: while there
 //! are no tags nothing polls for them, since the scan that finds them wakes the policy.
+
+mod reasons;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use crate::engine::policy::{Filter, Order, Policy, PolicyError, Rule};
 use crate::kinds::image_policy::{ImagePolicySpec, ImagePolicyStatus, ImageRef, Reflection};
 use crate::kinds::image_repository::{self, AccessFrom};
 use crate::kinds::{ImagePolicy, ImageRepository};
+
+pub use reasons::{reasoning, reasons};
 
 /// How often a digest is looked up when the spec does not say.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -34,7 +38,7 @@ impl Reconciler for ImagePolicies {
             return Err(Failure::Stalled(Cause::new("IntervalNotConfigured", message)));
         }
         let before = ready_message(object.status.as_ref().map_or(&[], |status| &status.conditions));
-        let source = self.source(cx, object, run).await?;
+        let source = source(cx, object, &run.id().namespace).await?;
         let image = canonical(&repository(&source.spec.image)?);
         let policy = policy(&object.spec).map_err(|error| refused(&error))?;
         let place =
@@ -80,48 +84,46 @@ impl Reconciler for ImagePolicies {
     }
 }
 
+/// The ImageRepository, if the policy may use it.
+async fn source(cx: &Context, object: &ImagePolicy, own: &str) -> Result<ImageRepository, Failure> {
+    let reference = &object.spec.image_repository_ref;
+    let namespace = reference.namespace.as_deref().filter(|text| !text.is_empty()).unwrap_or(own);
+    let place = format!("{namespace}/{}", reference.name);
+    let failed_to =
+        |reason: &str, why: String| failed(reason, format!("failed to get the referred ImageRepository: {why}"));
+    if cx.options.no_cross_namespace_refs && namespace != own {
+        let why = format!("cannot access 'ImageRepository/{place}', cross-namespace references have been blocked");
+        return Err(failed_to("AccessDenied", why));
+    }
+    let id = image_repository::KIND.id(namespace, &reference.name);
+    let document = match cx.cluster.get(&id).await {
+        Ok(Some(document)) => document,
+        Ok(None) => {
+            let why = format!("referenced ImageRepository does not exist: {place}");
+            return Err(failed_to("DependencyNotReady", why));
+        }
+        Err(error) => return Err(failed_to("Failure", error.to_string())),
+    };
+    let source: ImageRepository =
+        serde_json::from_value(document).map_err(|error| failed_to("Failure", error.to_string()))?;
+    if namespace != own && !is_let_in(cx, source.spec.access_from.as_ref(), own).await? {
+        let why = format!("access denied: '{place}' does not let namespace {own} in with spec.accessFrom");
+        return Err(failed_to("AccessDenied", why));
+    }
+    Ok(source)
+}
+
+/// Whether the labels of the policy's namespace meet one of the selectors.
+async fn is_let_in(cx: &Context, access: Option<&AccessFrom>, namespace: &str) -> Result<bool, Failure> {
+    let Some(access) = access else { return Ok(false) };
+    let found = cx.cluster.get(&Id::new("", "Namespace", "", namespace)).await;
+    let document = found.map_err(|error| failed("Failure", error.to_string()))?.unwrap_or_default();
+    let labels = labels(&document);
+    let meets = |wanted: &BTreeMap<String, String>| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
+    Ok(access.namespace_selectors.iter().any(|selector| meets(&selector.match_labels)))
+}
+
 impl ImagePolicies {
-    /// The ImageRepository, if the policy may use it.
-    async fn source(&self, cx: &Context, object: &ImagePolicy, run: &Run) -> Result<ImageRepository, Failure> {
-        let own: &str = &run.id().namespace;
-        let reference = &object.spec.image_repository_ref;
-        let namespace = reference.namespace.as_deref().filter(|text| !text.is_empty()).unwrap_or(own);
-        let place = format!("{namespace}/{}", reference.name);
-        let failed_to =
-            |reason: &str, why: String| failed(reason, format!("failed to get the referred ImageRepository: {why}"));
-        if cx.options.no_cross_namespace_refs && namespace != own {
-            let why = format!("cannot access 'ImageRepository/{place}', cross-namespace references have been blocked");
-            return Err(failed_to("AccessDenied", why));
-        }
-        let id = image_repository::KIND.id(namespace, &reference.name);
-        let document = match cx.cluster.get(&id).await {
-            Ok(Some(document)) => document,
-            Ok(None) => {
-                let why = format!("referenced ImageRepository does not exist: {place}");
-                return Err(failed_to("DependencyNotReady", why));
-            }
-            Err(error) => return Err(failed_to("Failure", error.to_string())),
-        };
-        let source: ImageRepository =
-            serde_json::from_value(document).map_err(|error| failed_to("Failure", error.to_string()))?;
-        if namespace != own && !self.is_let_in(cx, source.spec.access_from.as_ref(), own).await? {
-            let why = format!("access denied: '{place}' does not let namespace {own} in with spec.accessFrom");
-            return Err(failed_to("AccessDenied", why));
-        }
-        Ok(source)
-    }
-
-    /// Whether the labels of the policy's namespace meet one of the selectors.
-    async fn is_let_in(&self, cx: &Context, access: Option<&AccessFrom>, namespace: &str) -> Result<bool, Failure> {
-        let Some(access) = access else { return Ok(false) };
-        let found = cx.cluster.get(&Id::new("", "Namespace", "", namespace)).await;
-        let document = found.map_err(|error| failed("Failure", error.to_string()))?.unwrap_or_default();
-        let labels = labels(&document);
-        let meets =
-            |wanted: &BTreeMap<String, String>| wanted.iter().all(|(key, value)| labels.get(key) == Some(value));
-        Ok(access.namespace_selectors.iter().any(|selector| meets(&selector.match_labels)))
-    }
-
     /// The digest that status will show: looked up, kept, or none.
     async fn digest(
         &self,

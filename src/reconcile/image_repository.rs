@@ -49,12 +49,7 @@ impl Reconciler for ImageRepositories {
         let (why, wait) = due(object, &image, has_tags, interval, now);
         if let Some(why) = why {
             run.progress(format!("scanning: {why}"));
-            let registry = registry(cx, &object.spec, &run.id().namespace).await?;
-            let tags = registry.tags().await.map_err(|error| scan_failed(&error))?;
-            let exclusions = object.spec.exclusions();
-            let kept = tokio::task::spawn_blocking(move || without(tags, &exclusions)).await;
-            let kept = kept.map_err(|error| failed("Failure", error.to_string()))?;
-            let tags = kept.map_err(|why| failed("ReadOperationFailed", format!("scan failed: {why}")))?;
+            let tags = list(cx, &object.spec, &run.id().namespace).await?;
             let (count, latest) = (tags.len(), tags.iter().take(SHOWN).cloned().collect());
             let listed = Listed { image: image.clone(), tags };
             let kept = cx.tags.set(&run.id().namespace, &run.id().name, listed).await;
@@ -81,6 +76,18 @@ impl Reconciler for ImageRepositories {
         let removed = cx.tags.remove(&run.id().namespace, &run.id().name).await;
         removed.map_err(|error| failed("Failure", format!("the tags cannot be removed: {error}")))
     }
+}
+
+/// Lists the tags of an image, without what is excluded, in descending order.
+///
+/// Errors with Flux's reasons.
+pub(super) async fn list(cx: &Context, spec: &ImageRepositorySpec, namespace: &str) -> Result<Vec<String>, Failure> {
+    let registry = registry(cx, spec, namespace).await?;
+    let tags = registry.tags().await.map_err(|error| scan_failed(&error))?;
+    let exclusions = spec.exclusions();
+    let kept = tokio::task::spawn_blocking(move || without(tags, &exclusions)).await;
+    let kept = kept.map_err(|error| failed("Failure", error.to_string()))?;
+    kept.map_err(|why| failed("ReadOperationFailed", format!("scan failed: {why}")))
 }
 
 /// Ends a good run; news is told, the rest is only traced.

@@ -1,6 +1,6 @@
 //! ImageUpdateAutomation: checks a branch out, writes the chosen images into its files, commits, and pushes the commit.
 //!
-//! What a run would do is planned in `plan`, which a preview uses too; only here it is pushed. A branch is only ever
+//! What a run would do is planned in `plan`, which `preview` uses too; only here it is pushed. A branch is only ever
 //! moved forward from the commit that was built upon: when somebody else was faster, the run starts anew from their
 //! commit, so every change lands exactly once and none is lost. Start with [`ImageAutomations`].
 //!
@@ -9,6 +9,7 @@
 //! again at once, up to five times.
 
 mod plan;
+mod preview;
 mod setup;
 
 use std::time::Duration;
@@ -83,7 +84,7 @@ impl Reconciler for ImageAutomations {
     }
 
     async fn preview(&self, cx: &Context, object: ImageUpdateAutomation) -> Result<Preview, Failure> {
-        plan::preview(cx, &object).await
+        preview::preview(cx, &object).await
     }
 
     async fn finalize(&self, _: &Context, _: &mut ImageUpdateAutomation, _: &mut Run) -> Result<(), Failure> {

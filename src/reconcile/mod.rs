@@ -43,6 +43,7 @@ pub use git_repository::GitRepositories;
 pub use helm_chart::HelmCharts;
 pub use helm_release::HelmReleases;
 pub use helm_repository::HelmRepositories;
+pub use image_policy::reasons;
 pub use image_policy::{ImagePolicies, policy};
 pub use image_repository::ImageRepositories;
 pub use image_update_automation::ImageAutomations;

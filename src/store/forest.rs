@@ -1,11 +1,15 @@
 //! The tree that people read: sources, what is built from them, and what that owns.
 //!
-//! Every object has one place: a deployer hangs below its source, anything else below its owner, the rest at the root.
+//! Every object has one place: a deployer, a policy or an automation hangs below its source, anything else below its owner,
+//! the rest at the root.
 //! Children are asked for one node at a time, so a view pays only for what is unfolded.
 
 use super::Store;
 use crate::base::Id;
-use crate::kinds::{self, Family, Tie};
+use crate::kinds::{self, Family, Tie, View};
+
+/// Owners above owners that are looked at.
+const ABOVE: usize = 24;
 
 /// One line below a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub struct Branch {
 pub fn parent(store: &Store, id: &Id) -> Option<Id> {
     match kinds::of_id(id).family {
         Family::Source => None,
-        Family::Deployer => {
+        Family::Deployer | Family::Image => {
             let entry = store.get(id)?;
             entry.relations.iter().find(|relation| relation.tie == Tie::Source).map(|relation| relation.to.clone())
         }
@@ -30,7 +34,7 @@ pub fn parent(store: &Store, id: &Id) -> Option<Id> {
     }
 }
 
-/// What hangs at the root: sources, sources that are named but absent, and deployers without a source.
+/// What hangs at the root: sources, sources that are named but absent, and what could have a source but has none.
 pub fn roots(store: &Store) -> Vec<Id> {
     let mut roots = std::collections::BTreeSet::new();
     for kind in kinds::ALL {
@@ -38,7 +42,7 @@ pub fn roots(store: &Store) -> Vec<Id> {
             Family::Source => {
                 roots.extend(store.of_kind(kind.group, kind.kind).iter().map(|entry| entry.object.id.clone()));
             }
-            Family::Deployer => {
+            Family::Deployer | Family::Image => {
                 let deployers = store.of_kind(kind.group, kind.kind);
                 roots.extend(
                     deployers
@@ -69,6 +73,25 @@ pub fn children(store: &Store, id: &Id) -> Vec<Branch> {
     branches.sort_by(|a, b| (a.tie == Tie::Owns).cmp(&(b.tie == Tie::Owns)).then_with(|| a.id.cmp(&b.id)));
     branches.dedup_by(|a, b| a.id == b.id);
     branches
+}
+
+/// The automations that write into what an object comes from: the object itself, or the source of what owns it.
+pub fn editors(store: &Store, id: &Id) -> Vec<Id> {
+    let mut above = vec![id.clone()];
+    // An owner may have an owner; a circle of them ends too.
+    while let Some(owner) = above.last().and_then(|id| parent(store, id)).filter(|_| above.len() < ABOVE) {
+        above.push(owner);
+    }
+    let writes = |found: &Id| {
+        let kind = kinds::of_id(found);
+        kind.family == Family::Image && kind.views.contains(&View::Diff)
+    };
+    let pointing = above.iter().flat_map(|id| store.pointing_at(id));
+    let mut found: Vec<Id> =
+        pointing.filter(|(tie, from)| *tie == Tie::Source && writes(from)).map(|(_, from)| from).collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 #[cfg(test)]
@@ -117,5 +140,30 @@ mod tests {
         assert_eq!(below(kustomization, "root"), ["Deployment/n/gone missing", "Kustomization/n/apps link"]);
         assert_eq!(below(kustomization, "apps"), ["ConfigMap/n/c"]);
         assert_eq!(parent(&store, &Id::new("", "ConfigMap", "n", "by-hand")), None);
+    }
+
+    #[test]
+    fn images_hang_below_what_they_are_chosen_from_and_written_into() {
+        let store = store();
+        let api = "image.toolkit.fluxcd.io/v1";
+        store.put(vec![
+            json!({"apiVersion": api, "kind": "ImageRepository", "metadata": {"name": "i", "namespace": "n"}}),
+            json!({"apiVersion": api, "kind": "ImagePolicy", "metadata": {"name": "p", "namespace": "n"},
+                "spec": {"imageRepositoryRef": {"name": "i"}}}),
+            json!({"apiVersion": api, "kind": "ImageUpdateAutomation", "metadata": {"name": "a", "namespace": "n"},
+                "spec": {"sourceRef": {"kind": "GitRepository", "name": "g"}},
+                "status": {"observedPolicies": {"p": {"name": "x", "tag": "1"}}}}),
+        ]);
+        let shown: Vec<_> = roots(&store).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["ImageRepository/n/i", "GitRepository/n/absent", "GitRepository/n/g"]);
+        let below = |kind: &kinds::Kind, name: &str| told(&children(&store, &kind.id("n", name)));
+        assert_eq!(below(&kinds::image_repository::KIND, "i"), ["ImagePolicy/n/p"]);
+        assert_eq!(below(&kinds::image_policy::KIND, "p"), ["ImageUpdateAutomation/n/a link"]);
+        let automation = kinds::image_update_automation::KIND.id("n", "a");
+        assert!(below(&kinds::git_repository::KIND, "g").contains(&automation.to_string()));
+        let map = |name: &str| Id::new("", "ConfigMap", "n", name);
+        assert_eq!(editors(&store, &map("c")), [automation.clone()]);
+        assert_eq!(editors(&store, &kinds::image_policy::KIND.id("n", "p")), [automation]);
+        assert_eq!(editors(&store, &map("by-hand")), []);
     }
 }

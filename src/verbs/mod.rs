@@ -3,8 +3,10 @@
 //! A verb ends when its *effect* is known, not when the request is accepted. Start with [`ask`] (change something) and
 //! [`fetch`] (look at something).
 
+pub use self::keep::keep;
 pub use self::releases::Revision;
-pub use crate::engine::diff::{Change, DiffLine, Fate, Part, Patch, Preview};
+pub use crate::engine::diff::{Change, Commit, DiffLine, Fate, Part, Patch, Preview};
+pub use crate::engine::policy::Reasons;
 pub use crate::engine::release::Status;
 use std::sync::Arc;
 
@@ -22,11 +24,13 @@ mod delete;
 mod describe;
 mod edit;
 mod events;
+mod keep;
 mod put;
 mod reconcile;
 pub mod releases;
 mod settle;
 mod suspend;
+mod tags;
 mod tree;
 
 /// What every verb works on; cheap to clone.
@@ -37,14 +41,19 @@ pub struct Desk {
     pub activity: Activity,
     /// Whoever would do the work can say what it would do; `None` where nobody here can.
     pub foresight: Option<Foresight>,
+    /// Whoever can reach the tags of images can say why policies choose; `None` where nobody here can.
+    pub reasons: Option<Reasoner>,
 }
 
 /// Says what the next reconciliation of an object would do.
 pub type Foresight = Arc<dyn Fn(Id) -> BoxFuture<'static, Result<Preview, Refusal>> + Send + Sync>;
 
+/// Says what became of every tag under a policy.
+pub type Reasoner = Arc<dyn Fn(Id) -> BoxFuture<'static, Result<Reasons, Refusal>> + Send + Sync>;
+
 impl Desk {
     pub fn new(cluster: Cluster, store: Store, activity: Activity) -> Self {
-        Desk { cluster, store, activity, foresight: None }
+        Desk { cluster, store, activity, foresight: None, reasons: None }
     }
 }
 
@@ -292,6 +301,7 @@ pub async fn fetch(desk: &Desk, query: Query) -> Result<Answer, Refusal> {
         Query::View(View::Values, id) => Answer::Yaml(releases::newest(desk, &id).await?.all_values()),
         Query::View(View::Manifest, id) => Answer::Yaml(releases::newest(desk, &id).await?.all_objects()),
         Query::View(View::Notes, id) => Answer::Text(releases::newest(desk, &id).await?.notes),
+        Query::View(View::Tags, id) => Answer::Description(tags::tags(desk, id).await?),
         Query::Compare { id, from, to } => Answer::Preview(releases::compare(desk, &id, from, to).await?),
         Query::Review { original, edited } => Answer::Review(edit::review(desk, &original, &edited).await?),
     })

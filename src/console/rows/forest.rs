@@ -1,4 +1,4 @@
-//! [`Forest`]: the live tree. Sources stand at the root, deployers below their source, objects below what owns them.
+//! [`Forest`]: the live tree. Sources stand at the root, deployers and images below their source, objects below their owner.
 //!
 //! Invariants, which a test compares with a rebuild: an object has one home and any number of links; a node's counts are
 //! the sum over what hangs below it, links aside; rows are what is unfolded and passes the filter. A change touches the
@@ -382,7 +382,7 @@ impl Forest {
 }
 
 fn is_trunk(family: Family) -> bool {
-    matches!(family, Family::Source | Family::Deployer)
+    matches!(family, Family::Source | Family::Deployer | Family::Image)
 }
 
 mod view;

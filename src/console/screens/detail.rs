@@ -186,6 +186,7 @@ impl Detail {
                 self.instead.remove(&tab);
                 if let Sheet::Patch(patch) = self.sheet() {
                     let nothing = "the next reconciliation would change nothing";
+                    patch.copies(preview.commit.as_ref().map(|commit| commit.patch.clone()));
                     patch.set(foreseen(&preview, "would change", nothing), preview.patch);
                     reply = Reply::Many(vec![Reply::Redraw, Reply::Paint(tab, patch.text())]);
                 }

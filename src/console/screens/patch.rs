@@ -132,6 +132,7 @@ impl Screen for PatchScreen {
         match answer {
             Answer::Fetched(Ok(verbs::Answer::Preview(preview))) => {
                 let (verb, nothing) = self.words();
+                self.page.copies(preview.commit.as_ref().map(|commit| commit.patch.clone()));
                 self.page.set(foreseen(&preview, verb, nothing), preview.patch);
                 Reply::Many(vec![Reply::Redraw, Reply::Paint(TAB, self.page.text())])
             }

@@ -22,6 +22,8 @@ pub struct PatchPage {
     head: Vec<Line>,
     patch: Patch,
     paint: Vec<PaintedLine>,
+    /// What is copied instead of what is shown: the form that tools take.
+    raw: Option<String>,
     /// For which shape the lines were made: the width of a half where there are two, and whether changed lines have a ground.
     made_for: Option<(Option<u16>, bool)>,
 }
@@ -34,6 +36,11 @@ impl PatchPage {
     /// Another patch, at the same place.
     pub fn set(&mut self, head: Vec<Line>, patch: Patch) {
         (self.head, self.patch, self.paint, self.made_for) = (head, patch, Vec::new(), None);
+    }
+
+    /// What is copied from now on, where tools want it otherwise than people.
+    pub fn copies(&mut self, raw: Option<String>) {
+        self.raw = raw;
     }
 
     /// What to colour: the lines as they stand, parts one after the other.
@@ -49,7 +56,7 @@ impl PatchPage {
 
     /// The patch as text, for the clipboard.
     pub fn copied(&self) -> String {
-        self.patch.plain()
+        self.raw.clone().unwrap_or_else(|| self.patch.plain())
     }
 
     pub fn page(&self) -> &Page {

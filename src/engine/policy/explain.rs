@@ -29,6 +29,74 @@ pub enum Fate {
     Unfit(String),
 }
 
+/// What became of one tag, to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub tag: String,
+    /// As in [`Verdict`].
+    pub value: String,
+    pub fate: Fate,
+}
+
+/// Why a policy chooses what it chooses, to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reasons {
+    pub image: String,
+    /// The rule and the filter in words.
+    pub rule: String,
+    pub outcome: Result<String, PolicyError>,
+    /// The winner first.
+    pub reasons: Vec<Reason>,
+}
+
+impl Reasons {
+    /// Decides over some tags of an image.
+    pub fn of(policy: &Policy, image: String, tags: &[String]) -> Reasons {
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let (outcome, verdicts) = policy.explain(&tags);
+        let reason = |Verdict { tag, value, fate }: Verdict<'_>| Reason { tag: tag.to_owned(), value, fate };
+        Reasons {
+            image,
+            rule: policy.to_string(),
+            outcome: outcome.map(str::to_owned),
+            reasons: verdicts.into_iter().map(reason).collect(),
+        }
+    }
+
+    /// In one line: the rule, how many took part, and who came next.
+    pub fn summary(&self) -> String {
+        let count = |word: &str| self.reasons.iter().filter(|reason| reason.fate.word() == word).count();
+        let mut text = format!("{} over {} tags", self.rule, self.reasons.len());
+        for word in ["filtered", "unfit"] {
+            match count(word) {
+                0 => {}
+                count => text.push_str(&format!(", {count} {word}")),
+            }
+        }
+        let next = self.reasons.iter().find(|reason| matches!(reason.fate, Fate::Lost(_)));
+        if let Some(next) = next.filter(|_| self.outcome.is_ok()) {
+            text.push_str(&format!("; next is {}: {}", next.tag, next.fate));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |order: &Order| if *order == Order::Asc { "asc" } else { "desc" };
+        match &self.rule {
+            Rule::Semver(_, text) => write!(f, "semver {text}")?,
+            Rule::Alphabetical(order) => write!(f, "alphabetical {}", word(order))?,
+            Rule::Numerical(order) => write!(f, "numerical {}", word(order))?,
+        }
+        match &self.filter {
+            None => Ok(()),
+            Some(filter) if filter.extract.is_empty() => write!(f, " of {}", filter.pattern),
+            Some(filter) => write!(f, " of {} in {}", filter.extract, filter.pattern),
+        }
+    }
+}
+
 impl Fate {
     /// One word for a table.
     pub fn word(&self) -> &'static str {
@@ -170,6 +238,25 @@ mod tests {
                 "3.0.0 filtered: is not in the range >=1.0 <3",
                 "2.0.0-rc.1 filtered: is not in the range >=1.0 <3 (pre-releases count only where the range names one)",
             ]
+        );
+    }
+
+    #[test]
+    fn a_line_sums_the_reasons_up() {
+        let policy = Policy { rule: Rule::semver("1.x").unwrap(), filter: None };
+        let told = |tags: &[&str]| {
+            let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            Reasons::of(&policy, String::new(), &tags).summary()
+        };
+        assert_eq!(
+            told(&["1.0.0", "1.2.0", "2.0.0", "latest"]),
+            "semver 1.x over 4 tags, 1 filtered, 1 unfit; next is 1.0.0: 1.2.0 is the higher version"
+        );
+        assert_eq!(told(&["1.0.0"]), "semver 1.x over 1 tags");
+        let filter = Filter::new("^v(.*)$", "$1").ok();
+        assert_eq!(
+            Policy { rule: Rule::Numerical(Order::Desc), filter }.to_string(),
+            "numerical desc of $1 in ^v(.*)$"
         );
     }
 

@@ -16,7 +16,7 @@ use semver::Version;
 
 use super::semver_range::{Range, RangeError, parse_version};
 
-pub use explain::{Fate, Verdict};
+pub use explain::{Fate, Reason, Reasons, Verdict};
 pub use filter::Filter;
 pub use number::parse_number;
 

@@ -1,13 +1,11 @@
-//! What a run would do, up to the push: files edited and the message of their commit. A preview ends here.
+//! What a run would do, up to its commit: files edited and the message. A preview works from the same plan.
 //!
-//! Start with [`Plan::make`]; [`preview`] is for people.
+//! Start with [`Plan::make`].
 
 use super::super::{Cause, Context, Failure};
 use super::git_failed;
 use super::setup::Setup;
-use crate::base::Text;
 use crate::engine::commit_message::{Data, MessageError, render};
-use crate::engine::diff::{self, Fate, Part, Preview};
 use crate::engine::setters::{Applied, Setters, apply};
 use crate::kinds::ImageUpdateAutomation;
 use crate::outside::git::{self, CheckoutOptions, Draft, Limits};
@@ -66,47 +64,4 @@ fn message(object: &ImageUpdateAutomation, applied: &Applied) -> Result<String, 
         MessageError::Removed { .. } => Failure::Stalled(Cause::new("RemovedTemplateField", error.to_string())),
         error => Failure::Retry(Cause::new("GitOperationFailed", format!("failed to update source: {error}"))),
     })
-}
-
-/// What the next run would do, for a person to read before it does. Pushes nothing.
-///
-/// Errors with what the run would end with.
-pub(super) async fn preview(cx: &Context, object: &ImageUpdateAutomation) -> Result<Preview, Failure> {
-    let namespace = object.metadata.namespace.clone().unwrap_or_default();
-    let setup = Setup::of(cx, object, &namespace).await?;
-    let plan = Plan::make(cx, object, &setup).await?;
-    let pair = |label: &str, text: String| (Text::new(label), Text::new(text));
-    let made = if plan.draft.is_new { ", which will be made" } else { "" };
-    let mut about = vec![
-        pair("Source", setup.remote.url.to_string()),
-        pair("Revision", plan.draft.checkout.to_string()),
-        pair("Branch", format!("{}{made}", plan.draft.branch)),
-        pair("Parent", plan.draft.base.hash.clone()),
-    ];
-    for choice in &setup.choices {
-        about.push(pair("Policy", format!("{} chose {}", choice.policy, choice.reference())));
-    }
-    for (number, line) in plan.message.iter().flat_map(|message| message.lines()).enumerate() {
-        about.push(pair(if number == 0 { "Message" } else { "" }, line.to_owned()));
-    }
-    let mut preview = Preview { about, ..Preview::default() };
-    for (file, why) in &plan.applied.problems {
-        preview.notes.push(Text::new(format!("{file} has markers and is left alone: {why}")));
-    }
-    for (place, setter) in &plan.applied.unknown {
-        preview.notes.push(Text::new(format!("{place}: no policy that counts here has chosen for {setter}")));
-    }
-    if object.spec.suspend == Some(true) {
-        preview.notes.push(Text::new("it is suspended: nothing of this happens before it is resumed"));
-    }
-    for (path, bytes) in &plan.applied.files {
-        let old: &[u8] = match plan.draft.tree.get(path) {
-            Some(file) => &file.bytes,
-            None => &[],
-        };
-        let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(bytes));
-        let lines = diff::lines(&old, &new);
-        preview.patch.parts.push(Part { name: Text::new(path), id: None, fate: Fate::Changed, lines });
-    }
-    Ok(preview)
 }

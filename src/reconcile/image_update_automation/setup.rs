@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::image_policy::labels;
 use super::super::{Cause, Context, Failure, git_repository, secrets};
-use crate::base::{Secret, parse_duration};
+use crate::base::{Id, Secret, parse_duration};
 use crate::engine::setters::Choice;
 use crate::kinds::git_repository::KIND as GIT;
 use crate::kinds::image_policy::{ImageRef, KIND as POLICY};
@@ -20,6 +20,10 @@ pub(super) struct Setup {
     /// What each policy chose, by name.
     pub policies: BTreeMap<String, ImageRef>,
     pub choices: Vec<Choice>,
+    /// The GitRepository.
+    pub source: Id,
+    /// The branch that the GitRepository follows; `None` when it follows something else.
+    pub followed: Option<String>,
     pub remote: Remote,
     /// What is checked out.
     pub reference: Reference,
@@ -81,9 +85,15 @@ impl Setup {
         };
         let refspec_text = push.refspec.filter(|text| !text.is_empty());
         let refspec = refspec_text.as_deref().map(|text| Refspec::parse(text, &branch)).transpose();
+        let followed = match &repository.spec.reference {
+            None => Some("master".to_owned()),
+            Some(reference) => reference.branch.clone().filter(|text| !text.is_empty()),
+        };
         Ok(Setup {
             policies,
             choices,
+            source: GIT.id(named, &source.name),
+            followed,
             remote,
             reference: git_repository::reference(checkout),
             switches,
