@@ -211,8 +211,29 @@ pub fn unified(path: &str, old: &[u8], new: &[u8]) -> String {
         return format!("Binary files a/{path} and b/{path} differ\n");
     };
     let diff = TextDiff::from_lines(old, new);
-    let (from, to) = (format!("a/{path}"), format!("b/{path}"));
-    format!("diff --git {from} {to}\n{}", diff.unified_diff().context_radius(CONTEXT).header(&from, &to))
+    let (from, to) = (quoted(&format!("a/{path}")), quoted(&format!("b/{path}")));
+    // Behind a name with a space a tab says where it ends.
+    let end = if path.contains(' ') && !from.starts_with('"') { "\t" } else { "" };
+    let (old_name, new_name) = (format!("{from}{end}"), format!("{to}{end}"));
+    format!("diff --git {from} {to}\n{}", diff.unified_diff().context_radius(CONTEXT).header(&old_name, &new_name))
+}
+
+/// A name as git writes it: in quotes when something in it would end it or its line.
+fn quoted(name: &str) -> String {
+    if !name.contains(|c: char| c.is_control() || matches!(c, '"' | '\\')) {
+        return name.to_owned();
+    }
+    let mut out = String::from("\"");
+    for byte in name.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            // Writing to a String cannot fail.
+            byte => drop(write!(out, "\\{byte:03o}")),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// What becomes of each object: those that are there after in their order, then those that go.
@@ -331,6 +352,8 @@ mod tests {
             "diff --git a/a/x.yaml b/a/x.yaml\n--- a/a/x.yaml\n+++ b/a/x.yaml\n@@ -3,4 +3,4 @@\n 3\n 4\n 5\n-old\n\
              \\ No newline at end of file\n+new\n\\ No newline at end of file\n"
         );
+        assert!(unified("a b", b"1\n", b"2\n").starts_with("diff --git a/a b b/a b\n--- a/a b\t\n+++ b/a b\t\n"));
+        assert!(unified("a\"\n", b"1\n", b"2\n").contains(r#"--- "a/a\"\012""#));
         assert_eq!(unified("x", b"a\r\n", b"a\r\n"), "");
         assert!(unified("x", b"a\r\nb\r\n", b"a\r\nc\r\n").contains("-b\r\n+c\r\n"));
     }

@@ -4,7 +4,8 @@
 //! and when the interval is over. Start with [`ImageRepositories`]; how a registry is reached is in `oci_repository`.
 //!
 //! Source: image-reflector-controller internal/controller/imagerepository_controller.go. Left out and refused with a
-//! sentence: the cloud providers' tokens. Deliberate difference: a registry that says 429 is left alone for a minute.
+//! sentence: the cloud providers' tokens. Deliberate difference: a registry that says 429 is left alone for as long as it
+//! asks for, or a minute.
 
 use std::time::Duration;
 
@@ -155,6 +156,7 @@ pub(super) async fn registry(cx: &Context, spec: &ImageRepositorySpec, namespace
 fn scan_failed(error: &OciError) -> Failure {
     let message = format!("scan failed: {error}");
     match error {
+        OciError::Busy { after, .. } => Failure::RetryAfter(Cause::new("ReadOperationFailed", message), *after),
         OciError::Status { status: 429, .. } => Failure::RetryAfter(Cause::new("ReadOperationFailed", message), REST),
         _ => failed("ReadOperationFailed", message),
     }

@@ -8,7 +8,8 @@ use weir::base::{Id, Stamp, Text};
 use weir::config::{Depth, Settings};
 use weir::console::run::render;
 use weir::console::start::Script;
-use weir::engine::diff::{self, Preview};
+use weir::engine::diff::{self, Commit, Patch, Preview};
+use weir::engine::policy::{Policy, Reasons, Rule};
 use weir::store::{Feed, Level};
 use weir::verbs::Foresight;
 
@@ -68,7 +69,60 @@ fn preview() -> Preview {
         ],
         notes: vec![Text::new("Deployment/web/api: dry-run failed: spec.replicas: Invalid value: -1")],
         patch: diff::objects(&before, &after),
+        commit: None,
     }
+}
+
+/// The preview of a commit, whose patch git takes.
+fn commit() -> Preview {
+    let (old, new) = ("image: app:1 # chosen\n", "image: app:2 # chosen\n");
+    Preview {
+        about: vec![
+            (Text::new("Branch"), Text::new("main")),
+            (Text::new("Policy"), Text::new("app chose app:2: semver 1.x over 3 tags")),
+        ],
+        notes: Vec::new(),
+        patch: Patch { parts: diff::file("deploy/app.yaml", Some(old), Some(new)).into_iter().collect() },
+        commit: Some(Commit {
+            patch: diff::unified("deploy/app.yaml", old.as_bytes(), new.as_bytes()),
+            ..Commit::default()
+        }),
+    }
+}
+
+/// An automation over the source of the fleet, its policy, and what it would push.
+async fn with_images() -> Stage {
+    let mut stage = Stage::fleet().await;
+    let api = "image.toolkit.fluxcd.io/v1";
+    let head = |name: &str| json!({"name": name, "namespace": "flux-system", "creationTimestamp": NOW, "uid": name});
+    stage.desk.store.put(vec![
+        json!({"apiVersion": api, "kind": "ImageRepository", "metadata": head("app"), "spec": {"image": "ghcr.io/app"}}),
+        json!({"apiVersion": api, "kind": "ImagePolicy", "metadata": head("app"),
+            "spec": {"imageRepositoryRef": {"name": "app"}}}),
+        json!({"apiVersion": api, "kind": "ImageUpdateAutomation", "metadata": head("update"),
+            "spec": {"sourceRef": {"kind": "GitRepository", "name": "fleet"}}}),
+    ]);
+    let preview = commit();
+    stage.desk.foresight = Some(Arc::new(move |_| {
+        let preview = preview.clone();
+        Box::pin(async move { Ok(preview) })
+    }));
+    let tags = ["1.0.0", "1.2.0", "latest"].map(String::from);
+    let policy = Policy { rule: Rule::semver("1.x").unwrap(), filter: None };
+    let told = Reasons::of(&policy, "ghcr.io/app".into(), &tags);
+    stage.desk.reasons = Some(Arc::new(move |_| {
+        let told = told.clone();
+        Box::pin(async move { Ok(told) })
+    }));
+    stage
+}
+
+#[tokio::test]
+async fn images_hang_in_the_tree_and_show_what_they_would_push() {
+    let stage = with_images().await;
+    snap("images-tree", &stage, "/app<enter>").await;
+    snap("images-diff", &stage, "/update<enter>D").await;
+    snap("images-tags", &stage, "/imagepolicy<enter>p").await;
 }
 
 #[tokio::test]

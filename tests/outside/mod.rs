@@ -8,5 +8,5 @@ mod ignore;
 mod oci;
 mod push;
 pub mod servers;
-mod ssh;
+pub mod ssh;
 pub mod web;

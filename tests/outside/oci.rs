@@ -171,3 +171,20 @@ async fn lies_about_digests_and_sizes_are_found() {
     let error = registry(&endless, "app", Login::None).manifest(&good).await.unwrap_err();
     assert!(matches!(error, OciError::Http(HttpError::TooLarge { .. })), "{error}");
 }
+
+#[tokio::test]
+async fn a_registry_that_asks_for_a_pause_gets_it() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let busy = Web::start(move |_| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        1 => Told::new(429, r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"slow"}]}"#).with("retry-after", "1"),
+        0 => Told::new(200, r#"{"tags": ["1.0.0"]}"#).with("link", "</v2/app/tags/list?last=1.0.0>; rel=\"next\""),
+        _ => Told::new(200, r#"{"tags": ["2.0.0"]}"#),
+    })
+    .await;
+    assert_eq!(registry(&busy, "app", Login::None).tags().await.unwrap(), ["1.0.0", "2.0.0"]);
+    assert_eq!(busy.asked().len(), 3, "the page is asked for again, the list is not begun anew");
+    let weary = Web::start(|_| Told::new(429, "{}").with("retry-after", "1200")).await;
+    let error = registry(&weary, "app", Login::None).tags().await.unwrap_err();
+    assert!(matches!(error, OciError::Busy { after, .. } if after.as_secs() == 1200), "{error}");
+    assert_eq!(weary.asked().len(), 1, "a long pause is left to who comes back later");
+}

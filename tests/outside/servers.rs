@@ -138,6 +138,17 @@ pub struct Seen {
     pub body: Vec<u8>,
 }
 
+/// A moment of a push, as its server sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The commit has come, and nothing is done with it yet.
+    Before,
+    /// The branch is moved, and nothing is answered yet.
+    Within,
+    /// The answer is on its way.
+    After,
+}
+
 /// How a server behaves.
 #[derive(Clone, Default)]
 pub struct Manner {
@@ -153,6 +164,8 @@ pub struct Manner {
     pub spoil: Option<fn(&mut Vec<u8>)>,
     /// Answers to paths, before anything else: status and body.
     pub fixed: HashMap<String, (u16, Vec<u8>)>,
+    /// Hears of the moments of pushes; where it answers yes to the first, the push is not carried out.
+    pub at_push: Option<Arc<dyn Fn(Moment) -> bool + Send + Sync>>,
 }
 
 /// A server on loopback; stops when dropped.
@@ -249,7 +262,19 @@ async fn answer(context: Context, request: Request<Incoming>) -> Result<Response
         let location = format!("{target}{}", head.uri);
         return Ok(Response::builder().status(302).header("location", location).body(Full::default().boxed()).unwrap());
     }
+    let is_push = head.method == "POST" && head.uri.path().ends_with("/git-receive-pack");
+    let at_push = manner.at_push.clone().filter(|_| is_push);
+    if at_push.as_ref().is_some_and(|at_push| at_push(Moment::Before)) {
+        return Ok(respond(500, b"the client is gone".to_vec()).unwrap());
+    }
     let mut output = backend(root, &head, &body, manner.old).await;
+    if let Some(at_push) = at_push {
+        at_push(Moment::Within);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            at_push(Moment::After);
+        });
+    }
     if let Some(spoil) = manner.spoil.filter(|_| output.windows(4).any(|window| window == b"PACK")) {
         spoil(&mut output);
     }

@@ -10,7 +10,8 @@ use weir::outside::git::{Auth, GitError, Reference, Remote, checkout};
 
 use super::servers::{World, remote};
 
-struct Sshd {
+/// A real sshd on loopback; it ends with this value.
+pub struct Sshd {
     child: Child,
     port: u16,
     home: tempfile::TempDir,
@@ -25,7 +26,7 @@ impl Drop for Sshd {
 
 impl Sshd {
     /// Starts sshd with these host key types; `None` where it is not installed.
-    fn start(types: &[&str]) -> Option<Sshd> {
+    pub fn start(types: &[&str]) -> Option<Sshd> {
         Sshd::start_with(types, "AcceptEnv GIT_PROTOCOL")
     }
 
@@ -70,7 +71,7 @@ impl Sshd {
     }
 
     /// Makes a key that the server lets in.
-    fn identity(&self, name: &str, kind: &str, passphrase: &str) -> String {
+    pub fn identity(&self, name: &str, kind: &str, passphrase: &str) -> String {
         let path = keygen(self.home.path(), name, kind, passphrase);
         let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
         let authorized = self.home.path().join("authorized");
@@ -84,11 +85,11 @@ impl Sshd {
         text.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
 
-    fn known(&self, kind: &str) -> String {
+    pub fn known(&self, kind: &str) -> String {
         format!("[127.0.0.1]:{} {}\n", self.port, self.host_key(kind))
     }
 
-    fn remote(&self, path: &Path, identity: &str, known_hosts: &str) -> Remote {
+    pub fn remote(&self, path: &Path, identity: &str, known_hosts: &str) -> Remote {
         let user = std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| {
             String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim().to_owned()
         });

@@ -15,9 +15,9 @@ use crate::outside::web::{Shelf, Told, Web};
 const API: &str = "image.toolkit.fluxcd.io/v1";
 
 /// A running crew, a registry and a repository.
-struct Bench {
-    world: World,
-    git: Git,
+pub struct Bench {
+    pub world: World,
+    pub git: Git,
     shelf: Shelf,
     web: Web,
 }
@@ -28,22 +28,22 @@ fn crew() -> Crew {
 }
 
 impl Bench {
-    async fn new(shelf: Shelf) -> Bench {
+    pub async fn new(shelf: Shelf) -> Bench {
         let mut world = World::new(Options::default()).await;
         world.start(crew());
         let web = shelf.serve().await;
         Bench { world, git: Git::new(), shelf, web }
     }
 
-    fn image(&self) -> String {
+    pub fn image(&self) -> String {
         self.web.url("team/app").trim_start_matches("http://").to_owned()
     }
 
-    fn push(&self, tag: &str) -> String {
+    pub fn push(&self, tag: &str) -> String {
         self.shelf.push("team/app", tag, "text/plain", tag.as_bytes())
     }
 
-    fn repository(&self, name: &str, files: &[(&str, &str)]) -> Repository {
+    pub fn repository(&self, name: &str, files: &[(&str, &str)]) -> Repository {
         let repository = self.git.repository(name);
         repository.git(&["config", "http.receivepack", "true"]);
         repository.git(&["config", "receive.denyCurrentBranch", "ignore"]);
@@ -51,13 +51,13 @@ impl Bench {
         repository
     }
 
-    async fn put(&self, kind: &str, name: &str, spec: Value) {
+    pub async fn put(&self, kind: &str, name: &str, spec: Value) {
         let head = json!({"name": name, "namespace": "default"});
         self.world.put(json!({"apiVersion": API, "kind": kind, "metadata": head, "spec": spec})).await;
     }
 
     /// A repository that is scanned, and a policy over it.
-    async fn scan(&self, spec: Value, policy: Value) -> (Id, Id) {
+    pub async fn scan(&self, spec: Value, policy: Value) -> (Id, Id) {
         let mut wanted = json!({"image": self.image(), "interval": "10m", "insecure": true});
         wanted.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         self.put("ImageRepository", "app", wanted).await;
@@ -67,7 +67,7 @@ impl Bench {
         (image_repository::KIND.id("default", "app"), image_policy::KIND.id("default", "app"))
     }
 
-    async fn source(&self, url: &str, more: Value) {
+    pub async fn source(&self, url: &str, more: Value) {
         let mut spec = json!({"url": url, "interval": "10m", "ref": {"branch": "main"}});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.world
@@ -76,7 +76,7 @@ impl Bench {
             .await;
     }
 
-    async fn automate(&self, git: Value) -> Id {
+    pub async fn automate(&self, git: Value) -> Id {
         let mut wanted = json!({"commit": {"author": {"name": "Bot", "email": "bot@example.org"}}});
         for (key, value) in git.as_object().unwrap() {
             match wanted[key].as_object_mut() {
@@ -105,7 +105,7 @@ fn reason(document: &Value) -> String {
     ready(document).map(|ready| format!("{}={}", ready.reason, ready.status)).unwrap_or_default()
 }
 
-fn config_map(value: &str) -> String {
+pub fn config_map(value: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: app\n  namespace: default\ndata:\n  # the running image\n  \
          image: {value}   # {{\"$imagepolicy\": \"default:app\"}}\n"

@@ -5,6 +5,9 @@
 mod git_repository;
 mod helm;
 mod helm_release;
+mod image_parts;
+mod image_preview;
+mod image_races;
 mod images;
 mod kills;
 mod kustomization;

@@ -9,6 +9,7 @@
 mod auth;
 mod chart;
 mod manifest;
+mod pause;
 mod reference;
 
 use std::collections::HashSet;
@@ -28,6 +29,10 @@ pub use reference::{Repository, is_tag};
 use super::http::{Client, Credentials, HttpError, Reply, Request, Settings};
 use crate::base::{Digest, Text};
 use auth::Pass;
+
+/// A pause that is made in the middle of a list, and how many of them.
+const SHORT: Duration = Duration::from_secs(10);
+const PAUSES: usize = 3;
 
 const MANIFEST_BYTES: u64 = 4 << 20;
 /// Indexes of indexes that are followed.
@@ -62,6 +67,9 @@ pub enum OciError {
     Missing { what: String, repository: String },
     #[error("{host} answered HTTP {status}{said}")]
     Status { host: String, status: u16, said: String },
+    /// It wants to be left alone for a while.
+    #[error("{host} answered HTTP {status}{said}; it is left alone for {} s", after.as_secs())]
+    Busy { host: String, status: u16, said: String, after: Duration },
     #[error("{what} of {repository} cannot be used: {why}")]
     Content { what: String, repository: String, why: String },
     #[error("{what} of {repository} is not what it should be: its digest is {found}, not {wanted}")]
@@ -141,8 +149,7 @@ impl Registry {
             if !seen.insert(url.clone()) {
                 return Err(self.content("the list of tags", "one page leads back to another"));
             }
-            let reply = self.ask(Method::GET, &url, HeaderMap::new()).await?;
-            let reply = self.expect(reply, "the list of tags").await?;
+            let reply = self.page(&url).await?;
             next = self.next_page(&url, reply.headers())?;
             let page = reply.bytes(PAGE_BYTES).await?;
             let page: Page = serde_json::from_slice(&page).map_err(|e| self.content("the list of tags", e))?;
@@ -152,6 +159,21 @@ impl Registry {
             }
         }
         Ok(all)
+    }
+
+    /// One page of tags. A short pause that the registry asks for is made here, so that a long list need not begin anew.
+    async fn page(&self, url: &Url) -> Result<Reply, OciError> {
+        for _ in 0..PAUSES {
+            let reply = self.ask(Method::GET, url, HeaderMap::new()).await?;
+            match self.expect(reply, "the list of tags").await {
+                Err(OciError::Busy { after, .. }) if after <= SHORT && Instant::now() + after < self.deadline => {
+                    tokio::time::sleep(after).await;
+                }
+                answer => return answer,
+            }
+        }
+        let reply = self.ask(Method::GET, url, HeaderMap::new()).await?;
+        self.expect(reply, "the list of tags").await
     }
 
     /// What a tag points at.
@@ -271,7 +293,10 @@ impl Registry {
                 let why = format!("HTTP {status}{}", said(reply).await);
                 Err(OciError::CredentialsRefused { host, why })
             }
-            status => Err(OciError::Status { host, status, said: said(reply).await }),
+            status => match pause::wanted(status, reply.headers()) {
+                Some(after) => Err(OciError::Busy { host, status, said: said(reply).await, after }),
+                None => Err(OciError::Status { host, status, said: said(reply).await }),
+            },
         }
     }
 
