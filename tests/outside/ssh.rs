@@ -90,10 +90,7 @@ impl Sshd {
     }
 
     pub fn remote(&self, path: &Path, identity: &str, known_hosts: &str) -> Remote {
-        let user = std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| {
-            String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim().to_owned()
-        });
-        let mut remote = remote(&format!("ssh://{user}@127.0.0.1:{}{}", self.port, path.display()));
+        let mut remote = remote(&self.url(path));
         remote.auth = Auth::Ssh {
             user: "git".into(),
             identity: Secret::new(identity),
@@ -102,6 +99,14 @@ impl Sshd {
         };
         remote.timeout = Duration::from_secs(30);
         remote
+    }
+
+    /// Where a repository is, with the user that runs the server.
+    pub fn url(&self, path: &Path) -> String {
+        let user = std::env::var("USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| {
+            String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim().to_owned()
+        });
+        format!("ssh://{user}@127.0.0.1:{}{}", self.port, path.display())
     }
 }
 

@@ -117,8 +117,7 @@ async fn from_a_real_registry_over_a_deploy_key_into_the_cluster() {
         .put(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git", "namespace": "default"},
             "stringData": {"identity": identity, "known_hosts": sshd.known("ed25519")}}))
         .await;
-    let url = sshd.remote(&repository.path, &identity, "").url.to_string();
-    bench.source(&url, json!({"secretRef": {"name": "git"}, "interval": "1s"})).await;
+    bench.source(&sshd.url(&repository.path), json!({"secretRef": {"name": "git"}, "interval": "1s"})).await;
     bench
         .world
         .put(json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
