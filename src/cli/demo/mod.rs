@@ -1,7 +1,7 @@
 //! `weir demo`: a living cluster without a cluster, in a temporary directory that goes when it ends.
 //!
-//! Two real Git repositories, a repository of charts, one source and one Kustomization that point at them, and weir's own reconcilers do the
-//! rest. Start with [`Demo::open`]; the files and the commits to press through are in `story`.
+//! Two real Git repositories, a repository of charts, a registry of images, one source and one Kustomization that point at
+//! them, and weir's own reconcilers do the rest. Start with [`Demo::open`]; the files and the commits to press through are in `story`.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use super::console;
 use super::door::Door;
 use super::session::{Session, connect_to};
 use super::{CliError, Cx, log};
-use crate::base::{FileTree, State, Text};
+use crate::base::{State, Text, Value};
 use crate::cluster::{Apply, Cluster, Target};
 use crate::console::start::Options;
 use crate::embedded::Access;
@@ -23,10 +23,12 @@ use crate::store::Store;
 use crate::verbs::MANAGER;
 
 mod charts;
+mod registry;
 mod repository;
 mod story;
 
 use charts::Charts;
+use registry::Registry;
 use repository::{Repository, RepositoryError};
 
 #[derive(clap::Args, Debug)]
@@ -55,6 +57,7 @@ pub struct Demo {
     shop: Shop,
     door: Door,
     _charts: Charts,
+    _registry: Registry,
     /// Everything of the demo is in it, and goes with it.
     _directory: TempDir,
 }
@@ -68,6 +71,7 @@ impl Demo {
         fleet.commit(&story::beginning("fleet"), "the fleet as it begins")?;
         let shop = Shop::create(&directory.path().join("shop.git"))?;
         let charts = Charts::open().await?;
+        let registry = Registry::open().await?;
         let data = directory.path().join("cluster");
         let activity = log::start(Some(&log::path_in(&data)), false);
         let connected = connect_to(cx, &Target::Embedded { data: data.clone() }).await?;
@@ -76,8 +80,9 @@ impl Demo {
         let door = Door::open(&embedded, &data, ([127, 0, 0, 1], 0).into(), Access::fresh()).await?;
         let mut session = Session::over(connected, activity).await;
         session.reconcile().await?;
-        begin(&session.desk.cluster, &fleet.url(), &shop.url(), &charts.url()).await?;
-        Ok(Demo { session, shop, door, _charts: charts, _directory: directory })
+        let places = json!({"shop_url": shop.url(), "charts_url": charts.url(), "registry": registry.host()});
+        begin(&session.desk.cluster, &fleet.url(), &places).await?;
+        Ok(Demo { session, shop, door, _charts: charts, _registry: registry, _directory: directory })
     }
 
     /// What one key does: the next commit of the story, told to the source as a webhook would tell it.
@@ -132,12 +137,12 @@ impl Demo {
     }
 }
 
-/// Whether every source and Kustomization is ready or has failed, and all of them are there.
+/// Whether everything is ready, suspended, or has failed, and all of them are there.
 fn is_settled(store: &Store) -> bool {
     let mut deployers = 0;
     for kind in kinds::reconciled() {
         for entry in store.of_kind(kind.group, kind.kind) {
-            if !matches!(entry.health.state, State::Ready | State::Failed) {
+            if !matches!(entry.health.state, State::Ready | State::Failed | State::Suspended) {
                 return false;
             }
             deployers += usize::from(kind.kind == kinds::kustomization::KIND.kind);
@@ -147,7 +152,7 @@ fn is_settled(store: &Store) -> bool {
 }
 
 /// Applies the two objects that bring all others.
-async fn begin(cluster: &Cluster, fleet: &str, shop: &str, charts: &str) -> Result<(), CliError> {
+async fn begin(cluster: &Cluster, fleet: &str, places: &Value) -> Result<(), CliError> {
     let source = json!({
         "apiVersion": kinds::git_repository::KIND.api_version(), "kind": "GitRepository",
         "metadata": {"name": "fleet", "namespace": NAMESPACE},
@@ -159,7 +164,7 @@ async fn begin(cluster: &Cluster, fleet: &str, shop: &str, charts: &str) -> Resu
         "spec": {
             "interval": "10m", "path": "./clusters/demo", "prune": true,
             "sourceRef": {"kind": "GitRepository", "name": "fleet"},
-            "postBuild": {"substitute": {"shop_url": shop, "charts_url": charts}},
+            "postBuild": {"substitute": places},
         },
     });
     let how = Apply { manager: MANAGER, force: false, dry_run: false };
@@ -173,7 +178,8 @@ async fn begin(cluster: &Cluster, fleet: &str, shop: &str, charts: &str) -> Resu
 #[derive(Clone)]
 struct Shop {
     repository: Arc<Repository>,
-    now: Arc<Mutex<(FileTree, usize)>>,
+    /// The next commit of the story.
+    step: Arc<Mutex<usize>>,
 }
 
 impl Shop {
@@ -181,7 +187,7 @@ impl Shop {
         let repository = Repository::create(path)?;
         let files = story::beginning("shop");
         repository.commit(&files, "the shop as it begins")?;
-        Ok(Shop { repository: Arc::new(repository), now: Arc::new(Mutex::new((files, 0))) })
+        Ok(Shop { repository: Arc::new(repository), step: Arc::default() })
     }
 
     fn url(&self) -> String {
@@ -190,11 +196,12 @@ impl Shop {
 
     /// Commits the next change; the answer is `<hash> <message>`. A commit that failed is tried again the next time.
     fn advance(&self) -> Result<String, RepositoryError> {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut files, step) = now.clone();
-        let message = story::advance(&mut files, step);
+        let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        // An automation may have committed too.
+        let mut files = self.repository.files()?;
+        let message = story::advance(&mut files, *step);
         let hash = self.repository.commit(&files, &message)?;
-        *now = (files, step + 1);
+        *step += 1;
         Ok(format!("{hash} {message}"))
     }
 }

@@ -47,6 +47,17 @@ impl Repository {
         format!("file://{}", escaped.collect::<String>())
     }
 
+    /// The files at the tip of `main`.
+    pub fn files(&self) -> Result<FileTree, RepositoryError> {
+        let failed = |e: &dyn std::fmt::Display| RepositoryError { path: self.path.clone(), message: e.to_string() };
+        let repository = self.shared.to_thread_local();
+        let mut branch = repository.find_reference(BRANCH).map_err(|e| failed(&e))?;
+        let tree = branch.peel_to_tree().map_err(|e| failed(&e))?;
+        let mut files = FileTree::default();
+        read_tree(&repository, tree.id, "", &mut files).map_err(|e| failed(&e))?;
+        Ok(files)
+    }
+
     /// Commits a whole tree to `main` and answers with the short hash.
     pub fn commit(&self, files: &FileTree, message: &str) -> Result<String, RepositoryError> {
         let failed = |e: &dyn std::fmt::Display| RepositoryError { path: self.path.clone(), message: e.to_string() };
@@ -74,6 +85,25 @@ impl Repository {
         repository.edit_references_as([edit], Some(author)).map_err(|e| failed(&e))?;
         Ok(commit.id.to_hex_with_len(8).to_string())
     }
+}
+
+/// Reads a directory. The depth is that of the demo's own files.
+fn read_tree(
+    repository: &gix::Repository,
+    id: ObjectId,
+    prefix: &str,
+    files: &mut FileTree,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let tree = repository.find_object(id)?.try_into_tree()?;
+    for entry in tree.iter() {
+        let entry = entry?;
+        let path = format!("{prefix}{}", entry.filename());
+        match entry.mode().is_tree() {
+            true => read_tree(repository, entry.object_id(), &format!("{path}/"), files)?,
+            false => files.insert(&path, entry.object()?.data.clone())?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes a directory whose files are given with sorted paths. The depth is that of the demo's own files.
@@ -119,6 +149,7 @@ mod tests {
         let first = repository.commit(&files, "one").unwrap();
         let second = repository.commit(&files, "two").unwrap();
         assert_ne!(first, second);
+        assert_eq!(repository.files().unwrap(), files);
         let opened = gix::open(directory.path().join("a b.git")).unwrap();
         let head = opened.find_reference(BRANCH).unwrap().id().object().unwrap().into_commit();
         assert_eq!(head.message_raw().unwrap(), "two");

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("charts/signpost/values.yaml", include_str!("../../../assets/demo/charts/signpost/values.yaml")),
     ("fleet/README.md", include_str!("../../../assets/demo/fleet/README.md")),
+    ("fleet/clusters/demo/images.yaml", include_str!("../../../assets/demo/fleet/clusters/demo/images.yaml")),
     (
         "fleet/clusters/demo/infrastructure.yaml",
         include_str!("../../../assets/demo/fleet/clusters/demo/infrastructure.yaml"),
