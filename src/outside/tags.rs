@@ -5,7 +5,7 @@
 //!
 //! Source: image-reflector-controller internal/storage (a file per object, a checksum over the tags).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,6 +23,9 @@ pub struct Listed {
     /// The image with everything that is implied.
     pub image: String,
     pub tags: Vec<String>,
+    /// When images were built, in seconds since 1970, as far as somebody asked; `None` for those without a date.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub created: BTreeMap<String, Option<i64>>,
 }
 
 /// Tags by the namespace and name of the object that scans; cheap to clone.
@@ -55,10 +58,32 @@ impl Tags {
         (listed.image == image).then_some(listed)
     }
 
-    /// Keeps the tags of an object and gives their checksum.
+    /// Keeps the tags of an object and gives their checksum; dates of tags that are still there are kept too.
     ///
     /// Errors when the disk refuses; the old tags are still there then.
-    pub async fn set(&self, namespace: &str, name: &str, listed: Listed) -> io::Result<Digest> {
+    pub async fn set(&self, namespace: &str, name: &str, mut listed: Listed) -> io::Result<Digest> {
+        if let Some(before) = self.get(namespace, name, &listed.image).await {
+            let still = |tag: &String| listed.tags.binary_search_by(|other| tag.cmp(other)).is_ok();
+            let kept: Vec<_> = before.created.iter().filter(|(tag, _)| still(tag)).collect();
+            let kept: Vec<_> = kept.into_iter().map(|(tag, date)| (tag.clone(), *date)).collect();
+            listed.created.extend(kept);
+        }
+        self.put(namespace, name, listed).await
+    }
+
+    /// Adds build dates to the tags of an object, if it has any.
+    ///
+    /// Errors when the disk refuses.
+    pub async fn date(&self, namespace: &str, name: &str, dates: &BTreeMap<String, Option<i64>>) -> io::Result<()> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let Some(known) = known else { return Ok(()) };
+        let mut listed = (*known).clone();
+        listed.created.extend(dates.iter().map(|(tag, date)| (tag.clone(), *date)));
+        self.put(namespace, name, listed).await.map(drop)
+    }
+
+    async fn put(&self, namespace: &str, name: &str, listed: Listed) -> io::Result<Digest> {
         let path = self.path(namespace, name).ok_or_else(|| io::Error::other("the object's name is no file name"))?;
         let listed = Arc::new(listed);
         let written = Arc::clone(&listed);
@@ -124,7 +149,8 @@ mod tests {
     #[tokio::test]
     async fn tags_survive_a_restart_and_damage_is_no_tags() {
         let directory = tempfile::tempdir().unwrap();
-        let listed = Listed { image: "ghcr.io/a/b".into(), tags: vec!["2".into(), "1".into()] };
+        let listed =
+            Listed { image: "ghcr.io/a/b".into(), tags: vec!["2".into(), "1".into()], created: BTreeMap::new() };
         let tags = Tags::at(directory.path());
         assert!(tags.get("ns", "app", "ghcr.io/a/b").await.is_none());
         let sum = tags.set("ns", "app", listed.clone()).await.unwrap();
@@ -135,6 +161,11 @@ mod tests {
         assert!(again.set("..", "app", listed.clone()).await.is_err());
         std::fs::write(directory.path().join("ns/app.json"), "{").unwrap();
         assert!(Tags::at(directory.path()).get("ns", "app", "ghcr.io/a/b").await.is_none());
+        let dates = [("2".to_owned(), Some(7)), ("1".to_owned(), None)].into();
+        tags.date("ns", "app", &dates).await.unwrap();
+        tags.set("ns", "app", Listed { tags: vec!["2".into()], ..listed.clone() }).await.unwrap();
+        let found = Tags::at(directory.path()).get("ns", "app", "ghcr.io/a/b").await.unwrap();
+        assert_eq!(found.created, [("2".to_owned(), Some(7))].into(), "dates go with their tags");
         again.remove("ns", "app").await.unwrap();
         again.remove("ns", "app").await.unwrap();
         assert!(again.get("ns", "app", "ghcr.io/a/b").await.is_none());

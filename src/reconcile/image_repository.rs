@@ -52,7 +52,7 @@ impl Reconciler for ImageRepositories {
             run.progress(format!("scanning: {why}"));
             let tags = list(cx, &object.spec, &run.id().namespace).await?;
             let (count, latest) = (tags.len(), tags.iter().take(SHOWN).cloned().collect());
-            let listed = Listed { image: image.clone(), tags };
+            let listed = Listed { image: image.clone(), tags, created: Default::default() };
             let kept = cx.tags.set(&run.id().namespace, &run.id().name, listed).await;
             let revision = kept.map_err(|error| {
                 failed("ReadOperationFailed", format!("scan failed: failed to set tags for {image:?}: {error}"))

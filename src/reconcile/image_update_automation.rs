@@ -8,6 +8,7 @@
 //! a sentence: OpenPGP signatures. Deliberate differences: nothing is ever forced, and a push that lost a race is tried
 //! again at once, up to five times.
 
+mod flux_v1;
 mod plan;
 mod preview;
 mod setup;
@@ -71,8 +72,8 @@ impl Reconciler for ImageAutomations {
             }
         };
         let (plan, prepared) = pushed;
-        for (file, why) in &plan.applied.problems {
-            tracing::warn!(id = %run.id(), "{file} is left alone: {why}");
+        for (place, why) in plan.applied.problems.iter().chain(&plan.applied.held) {
+            tracing::warn!(id = %run.id(), "{place} is left alone: {why}");
         }
         observe(object.status.get_or_insert_default(), &setup, &plan, prepared.as_ref());
         run.ready("Succeeded", READY);
@@ -92,12 +93,13 @@ impl Reconciler for ImageAutomations {
     }
 }
 
-/// Whether neither the policies nor the branch have moved since the last run. A branch of its own, or a further place
-/// for the commit, may have moved otherwise: then a run is whole.
+/// Whether neither the policies nor the branch have moved since the last run. A branch of its own, a further place for the
+/// commit, or images that annotations want may have moved otherwise: then a run is whole.
 async fn is_unchanged(cx: &Context, object: &ImageUpdateAutomation, setup: &Setup) -> Result<bool, Failure> {
     let Some(status) = &object.status else { return Ok(false) };
     let Some(observed) = &status.observed_source_revision else { return Ok(false) };
-    if status.observed_policies != setup.policies || setup.switches || setup.refspec.is_some() {
+    let may_want_more = setup.switches || setup.refspec.is_some() || flux_v1::is_wanted(object);
+    if status.observed_policies != setup.policies || may_want_more {
         return Ok(false);
     }
     let found = git::resolve(&setup.remote, &setup.reference, &cx.artifacts.scratch()).await;

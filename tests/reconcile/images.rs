@@ -43,6 +43,16 @@ impl Bench {
         self.shelf.push("team/app", tag, "text/plain", tag.as_bytes())
     }
 
+    /// An image that says when it was built.
+    pub fn build(&self, tag: &str, created: &str) {
+        let config = json!({"created": created, "os": "linux"}).to_string();
+        let digest = self.shelf.blob(config.as_bytes());
+        let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": config.len()},
+            "layers": []});
+        self.shelf.tag("team/app", tag, manifest.to_string().as_bytes());
+    }
+
     pub fn repository(&self, name: &str, files: &[(&str, &str)]) -> Repository {
         let repository = self.git.repository(name);
         repository.git(&["config", "http.receivepack", "true"]);
@@ -306,6 +316,51 @@ async fn other_namespaces_get_in_only_where_they_are_let_in() {
     bench.scan(selectors("shop"), json!({"policy": {"alphabetical": {}}})).await;
     bench.reconcile(&id, "two").await;
     bench.world.until_reason(&id, "Succeeded").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn annotations_of_flux_v1_are_honoured_where_an_automation_asks_for_them() {
+    let bench = Bench::new(Shelf::default()).await;
+    for (tag, created) in
+        [("main-1", "2026-01-01T00:00:00Z"), ("main-9", "2026-01-02T00:00:00Z"), ("main-3", "2026-01-03T00:00:00Z")]
+    {
+        bench.build(tag, created);
+    }
+    let image = bench.image();
+    let deployment = |tag: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: app\n  annotations:\n    fluxcd.io/automated: \
+             'true'\n    fluxcd.io/tag.app: glob:main-*\nspec:\n  template:\n    spec:\n      containers:\n      - name: \
+             app\n        image: {image}:{tag} # newest\n      - name: other\n        image: ghcr.io/else:1\n"
+        )
+    };
+    let repository = bench.repository("fleet", &[("deploy/app.yaml", &deployment("main-1"))]);
+    bench.source(&repository.file_url(), json!({})).await;
+    let (scanned, _) = bench.scan(json!({}), json!({"policy": {"alphabetical": {}}})).await;
+    bench.world.until_reason(&scanned, "Succeeded").await;
+    let id = bench.automate(json!({})).await;
+    bench.world.until(&id, "at rest", |it| message(it) == "repository up-to-date").await;
+    assert_eq!(repository.git(&["rev-list", "--count", "main"]), "1", "nobody asked for it");
+    bench
+        .world
+        .patch(
+            &id,
+            json!({"spec": {"suspend": true},
+        "metadata": {"annotations": {"weir.dev/flux-v1": "enabled"}}}),
+        )
+        .await;
+    let preview = reconcile::preview(&bench.world.cx, &id).await.unwrap();
+    let notes: Vec<&str> = preview.notes.iter().map(Text::as_str).collect();
+    assert!(notes.iter().any(|note| note.contains("no ImageRepository scans ghcr.io/else")), "{notes:?}");
+    bench.world.patch(&id, json!({"spec": {"suspend": null}})).await;
+    bench.reconcile(&id, "now").await;
+    bench.world.until(&id, "pushed", |it| it["status"]["lastPushCommit"].is_string()).await;
+    assert_eq!(repository.file("main:deploy/app.yaml"), deployment("main-3"), "the newest, not the highest");
+    let told = bench.world.get(&id).await.unwrap();
+    assert!(preview.commit.unwrap().patch.contains("main-3"), "{told:#}");
+    let asked = bench.web.asked().len();
+    bench.reconcile(&id, "again").await;
+    assert_eq!(bench.web.asked().len(), asked, "dates are asked for once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@
 
 mod changed;
 mod edit;
+mod legacy;
 mod marker;
 mod scan;
 
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use crate::base::FileTree;
 
 pub use changed::{Change, Changed, ObjectChanges, ObjectId};
+pub use legacy::{Decision, Wish, apply_wishes, wishes};
 
 /// What a policy chose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +57,25 @@ pub struct Applied {
     pub problems: Vec<(String, String)>,
     /// Markers whose policy is not there or chose nothing: place and setter.
     pub unknown: Vec<(String, String)>,
+    /// Places where nothing could be decided, with the reason.
+    pub held: Vec<(String, String)>,
+}
+
+impl Applied {
+    /// Adds what further edits came to; of a file that both changed, the later content counts.
+    pub fn extend(&mut self, later: Applied) {
+        self.files.retain(|(path, _)| !later.files.iter().any(|(other, _)| other == path));
+        self.files.extend(later.files);
+        self.files.sort_by(|a, b| a.0.cmp(&b.0));
+        for (file, objects) in later.changed.files {
+            for (object, changes) in objects {
+                changes.into_iter().for_each(|change| self.changed.add(&file, object.clone(), change));
+            }
+        }
+        self.problems.extend(later.problems);
+        self.unknown.extend(later.unknown);
+        self.held.extend(later.held);
+    }
 }
 
 /// A file with more bytes is left alone.
@@ -111,22 +132,29 @@ impl Setters {
 ///
 /// Errors when the path does not exist.
 pub fn apply(tree: &FileTree, path: &str, setters: &Setters) -> Result<Applied, SettersError> {
-    let directory = within(path);
     let mut applied = Applied::default();
-    let alone = tree.get(&directory).map(|file| (directory.as_str(), file));
-    if alone.is_none() && !tree.is_dir(&directory) {
-        return Err(SettersError::Path { path: path.to_owned() });
-    }
-    for (path, file) in alone.into_iter().chain(tree.under(&directory)) {
-        if is_manifest(path) && has_token(&file.bytes) {
-            let short = match alone {
-                Some(_) => path.rsplit('/').next().unwrap_or(path),
-                None => path.strip_prefix(&directory).unwrap_or(path).trim_start_matches('/'),
-            };
-            edit_file(path, short, &file.bytes, setters, &mut applied);
-        }
+    for (path, short, bytes) in files_under(tree, path)?.into_iter().filter(|(.., bytes)| has_token(bytes)) {
+        edit_file(path, short, bytes, setters, &mut applied);
     }
     Ok(applied)
+}
+
+/// A manifest: its whole path, its path beneath the edited directory, and its bytes.
+type Manifest<'t> = (&'t str, &'t str, &'t [u8]);
+
+/// The manifests beneath a path, which may be one itself.
+fn files_under<'t>(tree: &'t FileTree, path: &str) -> Result<Vec<Manifest<'t>>, SettersError> {
+    let directory = within(path);
+    if tree.get(&directory).is_none() && !tree.is_dir(&directory) {
+        return Err(SettersError::Path { path: path.to_owned() });
+    }
+    let beneath = |path: &'t str| match path.strip_prefix(directory.as_str())? {
+        "" => Some(path.rsplit('/').next().unwrap_or(path)),
+        rest if directory.is_empty() => Some(rest),
+        rest => rest.strip_prefix('/'),
+    };
+    let files = tree.iter().filter(|(path, _)| is_manifest(path));
+    Ok(files.filter_map(|(path, file)| Some((path, beneath(path)?, &*file.bytes))).collect())
 }
 
 /// Edits one file, which stands for itself.

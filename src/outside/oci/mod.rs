@@ -27,7 +27,7 @@ pub use manifest::{Descriptor, Manifest};
 pub use reference::{Repository, is_tag};
 
 use super::http::{Client, Credentials, HttpError, Reply, Request, Settings};
-use crate::base::{Digest, Text};
+use crate::base::{Digest, Stamp, Text};
 use auth::Pass;
 
 /// A pause that is made in the middle of a list, and how many of them.
@@ -189,6 +189,17 @@ impl Registry {
         // Not every registry answers HEAD, or says the digest then.
         let (_, bytes) = self.manifest_bytes(tag).await?;
         Ok(Digest::sha256(&bytes))
+    }
+
+    /// When the image of a tag was built, by its configuration; `None` when that does not say.
+    ///
+    /// Errors as [`Registry::manifest`] and [`Registry::blob`].
+    pub async fn created(&self, tag: &str) -> Result<Option<Stamp>, OciError> {
+        let manifest = self.manifest(&self.resolve(tag).await?).await?;
+        let Some(config) = &manifest.config else { return Ok(None) };
+        let bytes = self.blob(config, MANIFEST_BYTES).await?;
+        let document: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| self.content(tag, e))?;
+        Ok(document["created"].as_str().and_then(|text| text.parse().ok()))
     }
 
     /// The manifest with that digest; of an index the one for linux/amd64, as tools that do not ask pick it.

@@ -3,10 +3,11 @@
 //! Start with [`Plan::make`].
 
 use super::super::{Cause, Context, Failure};
+use super::flux_v1;
 use super::git_failed;
 use super::setup::Setup;
 use crate::engine::commit_message::{Data, MessageError, render};
-use crate::engine::setters::{Applied, Setters, apply};
+use crate::engine::setters::{Applied, Setters, SettersError, apply, apply_wishes, wishes};
 use crate::kinds::ImageUpdateAutomation;
 use crate::outside::git::{self, CheckoutOptions, Draft, Limits};
 
@@ -40,12 +41,24 @@ impl Plan {
             |why: String| Failure::Retry(Cause::new("UpdateFailed", format!("failed to apply policies: {why}")));
         let setters = Setters::of(&setup.choices).map_err(|error| failed(error.to_string()))?;
         let path = update.path.unwrap_or_default();
+        let (mut tree, place) = (draft.tree.clone(), path.clone());
         let edited = tokio::task::spawn_blocking(move || {
-            let applied = apply(&draft.tree, &path, &setters);
-            (draft, applied)
+            let applied = apply(&tree, &place, &setters)?;
+            for (path, bytes) in &applied.files {
+                // The path is in the tree already.
+                tree.insert(path, bytes.clone()).ok();
+            }
+            Ok::<_, SettersError>((tree, applied))
         });
-        let (draft, applied) = edited.await.map_err(|error| failed(error.to_string()))?;
-        let applied = applied.map_err(|error| failed(error.to_string()))?;
+        let edited = edited.await.map_err(|error| failed(error.to_string()))?;
+        let (tree, mut applied) = edited.map_err(|error| failed(error.to_string()))?;
+        if flux_v1::is_wanted(object) {
+            let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+            let wishes = wishes(&tree, &path).map_err(|error| failed(error.to_string()))?;
+            let decisions = flux_v1::decisions(cx, namespace, wishes).await?;
+            let later = apply_wishes(&tree, &path, &|wish| decisions.on(wish));
+            applied.extend(later.map_err(|error| failed(error.to_string()))?);
+        }
         let message = match applied.files.is_empty() {
             true => None,
             false => Some(message(object, &applied)?),

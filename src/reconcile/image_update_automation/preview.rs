@@ -103,6 +103,9 @@ fn notes(object: &ImageUpdateAutomation, plan: &Plan, preview: &mut Preview) {
     for (place, setter) in &plan.applied.unknown {
         note(format!("{place}: no policy that counts here has chosen for {setter}"));
     }
+    for (place, why) in &plan.applied.held {
+        note(format!("{place} stays as it is: {why}"));
+    }
     if object.spec.suspend == Some(true) {
         note("it is suspended: nothing of this happens before it is resumed".into());
     }
