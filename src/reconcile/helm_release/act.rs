@@ -312,7 +312,12 @@ impl Work<'_> {
     }
 
     /// Writes how it ended into the record.
-    async fn conclude(&mut self, mut record: Record, status: Status, description: &str) -> Result<(), String> {
+    pub(super) async fn conclude(
+        &mut self,
+        mut record: Record,
+        status: Status,
+        description: &str,
+    ) -> Result<(), String> {
         record.info.status = status;
         record.info.description = description.into();
         self.storage.update(&record).await.map_err(text)

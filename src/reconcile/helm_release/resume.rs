@@ -31,13 +31,13 @@ impl Work<'_> {
     }
 
     pub(super) async fn resume_upgrade(&mut self, record: Record, run: &mut Run) -> Result<(), String> {
-        let current = self.replaced(&record).await?;
+        let (record, current) = self.replaced(record).await?;
         let making = self.making(record, Some(&current), self.plan.upgrade, UPGRADE).await?;
         self.finish_upgrade(making, current, run).await
     }
 
     pub(super) async fn resume_rollback(&mut self, record: Record, run: &mut Run) -> Result<(), String> {
-        let current = self.replaced(&record).await?;
+        let (record, current) = self.replaced(record).await?;
         let making = self.making(record, Some(&current), self.plan.rollback, ROLLBACK).await?;
         self.finish_rollback(making, current, run).await
     }
@@ -59,10 +59,16 @@ impl Work<'_> {
         Ok(Making { record, originals, targets, action, manner, moments, resumed: true })
     }
 
-    /// The record that a pending one was to replace.
-    async fn replaced(&self, record: &Record) -> Result<Record, String> {
-        let version = self.storage.replaces(record).unwrap_or_default();
-        let found = self.storage.get(version).await.map_err(text)?;
-        found.ok_or_else(|| format!("the revision {version} that revision {} was to replace is gone", record.version))
+    /// A pending record, and the one that it was to replace.
+    ///
+    /// Errors when that is gone; the pending one is failed then, so that it does not stand in the way for ever.
+    async fn replaced(&mut self, record: Record) -> Result<(Record, Record), String> {
+        let version = self.storage.replaces(&record).unwrap_or_default();
+        if let Some(found) = self.storage.get(version).await.map_err(text)? {
+            return Ok((record, found));
+        }
+        let why = format!("the revision {version} that revision {} was to replace is gone", record.version);
+        self.conclude(record, Status::Failed, &why).await?;
+        Err(why)
     }
 }

@@ -111,12 +111,13 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Writes a new record over another version, after the oldest ones made room for it.
+    /// Writes a new record over another version, after the oldest ones made room for it. That other one stays: who goes
+    /// on with this action after a death needs it. Source: helm pkg/storage, which keeps only the deployed one.
     ///
     /// Errors with `Raced` when that version is there already.
     pub async fn create(&mut self, record: &mut Record, over: i64, max_history: i64) -> Result<(), StorageError> {
         if max_history > 0 {
-            self.trim(usize::try_from(max_history - 1).unwrap_or_default()).await?;
+            self.trim(usize::try_from(max_history - 1).unwrap_or_default(), over).await?;
         }
         record.labels.insert(HOLDER.into(), self.mark(record.version));
         record.labels.insert(MADE_OF.into(), format!("g{}.v{over}", self.generation));
@@ -160,13 +161,13 @@ impl<'a> Storage<'a> {
         format!("{}.v{version}", self.holder)
     }
 
-    /// Deletes the oldest until so many are left; the deployed one always stays.
-    async fn trim(&self, keep: usize) -> Result<(), StorageError> {
+    /// Deletes the oldest until so many are left; the deployed one and the one to be replaced always stay.
+    async fn trim(&self, keep: usize, over: i64) -> Result<(), StorageError> {
         let history = self.history().await?;
-        let deployed =
-            history.iter().rev().find(|stored| stored.status == Status::Deployed).map(|stored| stored.version);
+        let deployed = history.iter().rev().find(|stored| stored.status == Status::Deployed);
+        let stays = [Some(over), deployed.map(|stored| stored.version)];
         let surplus = history.len().saturating_sub(keep);
-        let old = history.iter().filter(|stored| Some(stored.version) != deployed).take(surplus);
+        let old = history.iter().filter(|stored| !stays.contains(&Some(stored.version))).take(surplus);
         for stored in old {
             self.delete(stored.version).await?;
         }
