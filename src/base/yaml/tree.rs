@@ -50,6 +50,10 @@ pub(super) fn check_text<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str
     let text = std::str::from_utf8(bytes)
         .map_err(|error| YamlError::new(line_at(error.valid_up_to()), 0, "the text is not valid UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Nearly all there is, in one look.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r')) {
+        return Ok(text);
+    }
     let control = text.char_indices().find(|&(_, c)| match c {
         '\t' | '\n' | '\r' | '\u{85}' => false,
         c => c < ' ' || ('\u{7f}'..'\u{a0}').contains(&c) || matches!(c, '\u{fffe}' | '\u{ffff}'),

@@ -150,6 +150,8 @@ fn build(args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(String
         globs => rendered.print_only(shown, globs).map_err(told)?,
     };
     let deprecated = chart.metadata.deprecated.then(|| format!("the chart {} is deprecated", chart.metadata.name));
+    // The process ends with this: taking large charts apart would only delay it.
+    std::mem::forget((chart, rendered));
     Ok((text, deprecated.into_iter().collect()))
 }
 
@@ -203,7 +205,8 @@ fn load(named: &str) -> Result<Chart, CliError> {
 fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     let refused = |e: std::io::Error| CliError::user(format!("{} cannot be read: {e}", path.display()), "");
     let file = std::fs::File::open(path).map_err(refused)?;
-    let mut bytes = Vec::new();
+    let length = file.metadata().map_or(0, |about| about.len().min(FILE_BYTES));
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
     file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(refused)?;
     if bytes.len() as u64 > FILE_BYTES {
         return Err(CliError::user(format!("{} is larger than {} MiB", path.display(), FILE_BYTES >> 20), ""));
@@ -224,7 +227,9 @@ fn read_directory(root: &Path) -> Result<FileTree, CliError> {
             let entry = entry.map_err(|e| unreadable(&directory, e))?;
             let path = entry.path();
             let name = format!("{below}{}", entry.file_name().to_string_lossy());
-            let target = path.canonicalize().map_err(|e| unreadable(&path, e))?;
+            // Directories are real already, so only a link can lead elsewhere.
+            let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            let target = if is_link { path.canonicalize().map_err(|e| unreadable(&path, e))? } else { path.clone() };
             if !target.starts_with(around) {
                 let message = format!("{} is a link to {}, outside the chart", path.display(), target.display());
                 return Err(CliError::user(message, "copy it into the chart"));

@@ -20,6 +20,9 @@ const DEPTH: usize = 32;
 const CHART_BYTES: u64 = 100 << 20;
 const FILE_BYTES: u64 = 5 << 20;
 
+/// Values longer than this are read on a thread of their own.
+const ASIDE: usize = 16 << 10;
+
 /// What some editors put before UTF-8.
 const MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
@@ -116,7 +119,29 @@ fn from_files(files: Files, depth: usize) -> Result<Chart, ChartError> {
     if depth > DEPTH {
         return Err(ChartError::Invalid(format!("charts are nested more than {DEPTH} deep")));
     }
-    let mut chart = Chart { metadata: metadata(&files)?, ..Chart::default() };
+    let metadata = metadata(&files)?;
+    // The largest file by far, read beside all the others.
+    let values = files.iter().find(|(path, _)| path == "values.yaml").map(|(_, bytes)| Arc::clone(bytes));
+    std::thread::scope(|scope| {
+        let read = move |bytes: Arc<[u8]>| read_values("values.yaml", bytes.strip_prefix(MARK).unwrap_or(&bytes));
+        let reading = match values {
+            Some(bytes) if bytes.len() < ASIDE => Err(read(bytes)),
+            Some(bytes) => Ok(Some(scope.spawn(move || read(bytes)))),
+            None => Ok(None),
+        };
+        let loaded = all_but_values(files, metadata, depth);
+        let values = match reading {
+            Err(read) => read,
+            Ok(None) => Ok(JsonMap::new()),
+            Ok(Some(reading)) => reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        };
+        let values = values?;
+        Ok(Chart { values, ..loaded? })
+    })
+}
+
+fn all_but_values(files: Files, metadata: Metadata, depth: usize) -> Result<Chart, ChartError> {
+    let mut chart = Chart { metadata, ..Chart::default() };
     let is_first_version = chart.metadata.api_version == "v1";
     let mut within: BTreeMap<String, Files> = BTreeMap::new();
     for (path, mut bytes) in files {
@@ -124,8 +149,7 @@ fn from_files(files: Files, depth: usize) -> Result<Chart, ChartError> {
             bytes = bytes[MARK.len()..].into();
         }
         match path.as_str() {
-            "Chart.yaml" | "Chart.lock" => {}
-            "values.yaml" => chart.values = read_values("values.yaml", &bytes)?,
+            "Chart.yaml" | "Chart.lock" | "values.yaml" => {}
             "values.schema.json" => chart.schema = Some(bytes.to_vec()),
             "requirements.yaml" | "requirements.lock" if !is_first_version => {}
             name if name.starts_with("templates/") => chart.templates.push(ChartFile { path, bytes }),

@@ -83,31 +83,54 @@ pub struct Hook {
     pub log_policies: Vec<String>,
 }
 
-/// Sorts the documents of rendered files into hooks and manifests.
+/// What a document of a rendered file is.
+pub(super) enum Piece {
+    Manifest(Manifest),
+    Hook(Hook),
+}
+
+/// A rendered file, cut into its documents.
+pub(super) type Cut = (String, Result<Vec<Piece>, ChartError>);
+
+/// Cuts a rendered file into its documents.
 ///
 /// Errors when a document is not YAML.
-pub(super) fn sort(mut files: Vec<(String, String)>) -> Result<(Vec<Hook>, Vec<Manifest>), ChartError> {
-    files.sort();
-    let (mut hooks, mut manifests) = (Vec::new(), Vec::new());
-    for (path, content) in &files {
-        let base = path.rsplit('/').next().unwrap_or_default();
-        if base.starts_with('_') || content.trim().is_empty() {
-            continue;
+pub(super) fn cut(path: &str, content: &str) -> Result<Vec<Piece>, ChartError> {
+    let base = path.rsplit('/').next().unwrap_or_default();
+    if base.starts_with('_') || content.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pieces = Vec::new();
+    for text in split(content) {
+        let head = head(path, text)?;
+        let scalar = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
+        let meta = head.get("metadata");
+        let annotations = meta.and_then(|meta| meta.get("annotations"));
+        let manifest = Manifest {
+            path: path.to_owned(),
+            kind: scalar(head.get("kind")),
+            name: scalar(meta.and_then(|meta| meta.get("name"))),
+            text: text.to_owned(),
+        };
+        match annotations.and_then(|annotations| annotations.get("helm.sh/hook")).and_then(Json::as_str) {
+            None => pieces.push(Piece::Manifest(manifest)),
+            Some(events) => pieces.extend(hook(manifest, events, annotations.unwrap_or(&Json::Null)).map(Piece::Hook)),
         }
-        for text in split(content) {
-            let head = head(path, text)?;
-            let scalar = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
-            let meta = head.get("metadata");
-            let annotations = meta.and_then(|meta| meta.get("annotations"));
-            let manifest = Manifest {
-                path: path.clone(),
-                kind: scalar(head.get("kind")),
-                name: scalar(meta.and_then(|meta| meta.get("name"))),
-                text: text.to_owned(),
-            };
-            match annotations.and_then(|annotations| annotations.get("helm.sh/hook")).and_then(Json::as_str) {
-                None => manifests.push(manifest),
-                Some(events) => hooks.extend(hook(manifest, events, annotations.unwrap_or(&Json::Null))),
+    }
+    Ok(pieces)
+}
+
+/// Sorts the documents of all files into hooks and manifests.
+///
+/// Errors with the first file that could not be cut.
+pub(super) fn sort(mut files: Vec<Cut>) -> Result<(Vec<Hook>, Vec<Manifest>), ChartError> {
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let (mut hooks, mut manifests) = (Vec::new(), Vec::new());
+    for (_, pieces) in files {
+        for piece in pieces? {
+            match piece {
+                Piece::Manifest(manifest) => manifests.push(manifest),
+                Piece::Hook(hook) => hooks.push(hook),
             }
         }
     }

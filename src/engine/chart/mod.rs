@@ -15,6 +15,7 @@ mod schema;
 mod set;
 mod values;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Value as Json};
@@ -60,6 +61,13 @@ impl Chart {
 pub struct ChartFile {
     pub path: String,
     pub bytes: Arc<[u8]>,
+}
+
+impl ChartFile {
+    /// The file as text; what is not UTF-8 is marked.
+    pub fn text(&self) -> Cow<'_, str> {
+        std::str::from_utf8(&self.bytes).map_or_else(|_| String::from_utf8_lossy(&self.bytes), Cow::Borrowed)
+    }
 }
 
 /// Why a chart could not be loaded or rendered.

@@ -23,10 +23,11 @@ impl Rendered {
     /// What `helm template` prints, with or without some of its parts.
     pub fn print(&self, shown: Shown) -> String {
         let mut out = String::new();
-        let crds = self.crds.iter().filter(|_| shown.crds).map(|(path, text)| (path, text));
-        let manifests = self.manifests.iter().map(|manifest| (&manifest.path, &manifest.text));
-        for (path, text) in crds.chain(manifests) {
-            section(&mut out, path, text);
+        for file in self.crds.iter().filter(|_| shown.crds) {
+            section(&mut out, &file.path, &file.text());
+        }
+        for manifest in &self.manifests {
+            section(&mut out, &manifest.path, &manifest.text);
         }
         out.truncate(out.trim_end().len());
         out.push('\n');

@@ -2,13 +2,15 @@
 //!
 //! Start with [`Chart::render`]. Source: helm pkg/engine (recAllTpls), pkg/action (renderResources).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use serde_json::Value as Json;
 
-use super::manifests::{Hook, Manifest, sort};
+use super::manifests::{Cut, Hook, Manifest, cut, sort};
 use super::{Capabilities, Chart, ChartError, ChartFile, Values, dependencies, schema, values};
 use crate::engine::template::{Fields, Items, List, Map, Object, Templates, Value, World, files};
 
@@ -24,8 +26,8 @@ pub struct Release {
 /// A rendered chart.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
-    /// The contents of `crds/`, never templates: path and text.
-    pub crds: Vec<(String, String)>,
+    /// The contents of `crds/`, never templates.
+    pub crds: Vec<ChartFile>,
     pub hooks: Vec<Hook>,
     pub manifests: Vec<Manifest>,
     pub notes: String,
@@ -85,15 +87,35 @@ impl Chart {
         };
         let root = Value::from_values(&Json::Object(values.clone()));
         plan.add(&chart, "", root, true);
-        let mut files = plan.run(world)?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.metadata.name);
-        let notes = files.iter().find(|(path, _)| *path == notes_path).map(|(_, text)| text.clone());
-        files.retain(|(path, _)| !path.ends_with("NOTES.txt"));
+        let mut notes = None;
+        let (ran, files) = while_cut(|cutter| {
+            plan.run(world, &mut |path, text| match path.ends_with("NOTES.txt") {
+                true if path == notes_path => notes = Some(text),
+                true => {}
+                // It ends only with all that were sent.
+                false => drop(cutter.send((path.to_owned(), text))),
+            })
+        });
+        ran?;
         let (hooks, manifests) = sort(files)?;
         let mut crds = Vec::new();
         collect_crds(&chart, "", &mut crds);
         Ok(Rendered { crds, hooks, manifests, notes: notes.unwrap_or_default(), values })
     }
+}
+
+/// Cuts files into documents beside what makes them: reading YAML takes about as long as running templates.
+fn while_cut<T>(make: impl FnOnce(&Sender<(String, String)>) -> T) -> (T, Vec<Cut>) {
+    std::thread::scope(|scope| {
+        let (sender, files) = std::sync::mpsc::channel::<(String, String)>();
+        let cut_all = move || files.into_iter().map(|(path, text)| (cut(&path, &text), path)).collect::<Vec<_>>();
+        let cutter = scope.spawn(cut_all);
+        let made = make(&sender);
+        drop(sender);
+        let files = cutter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (made, files.into_iter().map(|(pieces, path)| (path, pieces)).collect())
+    })
 }
 
 /// A version without what a provider adds.
@@ -106,21 +128,16 @@ fn path(above: &str, chart: &Chart) -> String {
     if above.is_empty() { chart.metadata.name.clone() } else { format!("{above}/charts/{}", chart.metadata.name) }
 }
 
-fn collect_crds(chart: &Chart, above: &str, found: &mut Vec<(String, String)>) {
+fn collect_crds(chart: &Chart, above: &str, found: &mut Vec<ChartFile>) {
     let full = path(above, chart);
     let is_crd =
         |path: &str| path.starts_with("crds/") && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
     for file in chart.files.iter().filter(|file| is_crd(&file.path)) {
-        found.push((format!("{full}/{}", file.path), text(file)));
+        found.push(ChartFile { path: format!("{full}/{}", file.path), bytes: Arc::clone(&file.bytes) });
     }
     for sub in &chart.dependencies {
         collect_crds(sub, &full, found);
     }
-}
-
-/// The file as text; what is not UTF-8 is marked.
-fn text(file: &ChartFile) -> String {
-    std::str::from_utf8(&file.bytes).map_or_else(|_| String::from_utf8_lossy(&file.bytes).into_owned(), str::to_owned)
 }
 
 fn release_value(release: &Release) -> Value {
@@ -167,22 +184,22 @@ fn capabilities_value(capabilities: &Capabilities, plain: &str) -> Value {
 }
 
 /// A template with the data of its chart.
-struct Planned {
+struct Planned<'c> {
     path: String,
-    text: String,
+    text: Cow<'c, str>,
     data: Map,
     base_path: String,
 }
 
-struct Plan {
-    templates: Vec<Planned>,
+struct Plan<'c> {
+    templates: Vec<Planned<'c>>,
     release: Value,
     capabilities: Value,
 }
 
-impl Plan {
+impl<'c> Plan<'c> {
     /// Plans the templates of a chart and of those within; gives what `.Subcharts` shows of it.
-    fn add(&mut self, chart: &Chart, above: &str, values: Value, is_root: bool) -> Value {
+    fn add(&mut self, chart: &'c Chart, above: &str, values: Value, is_root: bool) -> Value {
         let full = path(above, chart);
         let values = match values {
             Value::Map(values) => values.retyped(Fields::Values),
@@ -210,7 +227,7 @@ impl Plan {
             }
             self.templates.push(Planned {
                 path: format!("{full}/{}", file.path),
-                text: text(file),
+                text: file.text(),
                 data: map.retyped(Fields::Values),
                 base_path: format!("{full}/templates"),
             });
@@ -219,8 +236,8 @@ impl Plan {
     }
 
     /// Parses all, deepest path first, and runs those that are no partials.
-    fn run(mut self, world: &World<'_>) -> Result<Vec<(String, String)>, ChartError> {
-        let depth = |planned: &Planned| planned.path.matches('/').count();
+    fn run(mut self, world: &World<'_>, take: &mut dyn FnMut(&str, String)) -> Result<(), ChartError> {
+        let depth = |planned: &Planned<'_>| planned.path.matches('/').count();
         self.templates.sort_by(|a, b| (depth(b), &b.path).cmp(&(depth(a), &a.path)));
         let mut templates = Templates::new();
         let mut seen = HashMap::new();
@@ -229,7 +246,7 @@ impl Plan {
                 templates.add(&planned.path, &planned.text)?;
             }
         }
-        let run: Vec<&Planned> = self
+        let run: Vec<&Planned<'_>> = self
             .templates
             .iter()
             .filter(|planned| !planned.path.rsplit('/').next().unwrap_or_default().starts_with('_'))
@@ -240,7 +257,6 @@ impl Plan {
             planned.data.insert("Template".into(), Value::Map(Map::of(Fields::Values, about)));
             (planned.path.as_str(), Value::Map(planned.data.clone()))
         });
-        let outputs = templates.render(data, world)?;
-        Ok(run.iter().map(|planned| planned.path.clone()).zip(outputs).collect())
+        Ok(templates.render_each(data, world, take)?)
     }
 }

@@ -41,12 +41,12 @@ pub(super) enum Kind {
     With,
 }
 
-/// A token: its kind, where it starts and its text; for an error, the message.
-#[derive(Clone, Debug)]
-pub(super) struct Token {
+/// A token: its kind, where it starts and its text; the message of an error is kept by the scanner.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token<'t> {
     pub kind: Kind,
     pub start: usize,
-    pub text: String,
+    pub text: &'t str,
 }
 
 const LEFT: &str = "{{";
@@ -60,7 +60,6 @@ fn spaces(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// The scanner.
 pub(super) struct Lexer<'t> {
     input: &'t str,
     position: usize,
@@ -68,11 +67,13 @@ pub(super) struct Lexer<'t> {
     inside: bool,
     parens: usize,
     failed: bool,
+    /// What the error token says.
+    pub(super) message: String,
 }
 
 impl<'t> Lexer<'t> {
     pub fn new(input: &'t str) -> Self {
-        Lexer { input, position: 0, start: 0, inside: false, parens: 0, failed: false }
+        Lexer { input, position: 0, start: 0, inside: false, parens: 0, failed: false, message: String::new() }
     }
 
     fn rest(&self) -> &'t str {
@@ -89,34 +90,34 @@ impl<'t> Lexer<'t> {
         Some(c)
     }
 
-    fn token(&mut self, kind: Kind) -> Token {
-        let text = self.input[self.start..self.position].to_owned();
-        let token = Token { kind, start: self.start, text };
+    fn token(&mut self, kind: Kind) -> Token<'t> {
+        let token = Token { kind, start: self.start, text: &self.input[self.start..self.position] };
         self.start = self.position;
         token
     }
 
-    fn error(&mut self, message: impl Into<String>) -> Token {
+    fn error(&mut self, message: impl Into<String>) -> Token<'t> {
         self.failed = true;
-        Token { kind: Kind::Error, start: self.start, text: message.into() }
+        self.message = message.into();
+        Token { kind: Kind::Error, start: self.start, text: "" }
     }
 
     /// The next token; [`Kind::Eof`] at the end and for ever after.
-    pub fn next(&mut self) -> Token {
+    pub fn next(&mut self) -> Token<'t> {
         if self.failed {
-            return Token { kind: Kind::Eof, start: self.position, text: "EOF".into() };
+            return Token { kind: Kind::Eof, start: self.position, text: "EOF" };
         }
         if self.inside { self.inside_action() } else { self.text() }
     }
 
-    fn text(&mut self) -> Token {
+    fn text(&mut self) -> Token<'t> {
         loop {
             let Some(offset) = self.rest().find(LEFT) else {
                 self.position = self.input.len();
                 if self.position > self.start {
                     return self.token(Kind::Text);
                 }
-                return Token { kind: Kind::Eof, start: self.position, text: "EOF".into() };
+                return Token { kind: Kind::Eof, start: self.position, text: "EOF" };
             };
             if offset > 0 {
                 let end = self.position + offset;
@@ -139,7 +140,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// The delimiter, or `None` when it opened a comment that is now skipped.
-    fn left_delim(&mut self) -> Option<Token> {
+    fn left_delim(&mut self) -> Option<Token<'t>> {
         self.position += LEFT.len();
         let marker = if left_trims(self.rest()) { 2 } else { 0 };
         if self.input[self.position + marker..].starts_with("/*") {
@@ -155,7 +156,7 @@ impl<'t> Lexer<'t> {
         Some(token)
     }
 
-    fn comment(&mut self) -> Option<Token> {
+    fn comment(&mut self) -> Option<Token<'t>> {
         self.position += 2;
         let Some(end) = self.rest().find("*/") else { return Some(self.error("unclosed comment")) };
         self.position += end + 2;
@@ -187,7 +188,7 @@ impl<'t> Lexer<'t> {
         rest.starts_with(RIGHT).then_some(false)
     }
 
-    fn right_delim(&mut self, trims: bool) -> Token {
+    fn right_delim(&mut self, trims: bool) -> Token<'t> {
         if trims {
             self.position += 2;
             self.start = self.position;
@@ -202,7 +203,7 @@ impl<'t> Lexer<'t> {
         token
     }
 
-    fn inside_action(&mut self) -> Token {
+    fn inside_action(&mut self) -> Token<'t> {
         if let Some(trims) = self.right_delim_here() {
             return if self.parens == 0 { self.right_delim(trims) } else { self.error("unclosed left paren") };
         }
@@ -242,7 +243,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn space(&mut self) -> Token {
+    fn space(&mut self) -> Token<'t> {
         let start = self.position;
         self.skip_spaces();
         let last = self.position - 1;
@@ -263,15 +264,21 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn bad_character(&mut self) -> Token {
+    fn bad_character(&mut self) -> Token<'t> {
         let c = self.peek().unwrap_or_default();
         self.error(format!("bad character {}", super::text::unicode(c)))
     }
 
-    fn identifier(&mut self) -> Token {
+    fn skip_word(&mut self) {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        self.position += self.rest().as_bytes().iter().take_while(|byte| plain(byte)).count();
         while self.peek().is_some_and(is_word) {
             self.bump();
         }
+    }
+
+    fn identifier(&mut self) -> Token<'t> {
+        self.skip_word();
         if !self.at_terminator() {
             return self.bad_character();
         }
@@ -293,17 +300,15 @@ impl<'t> Lexer<'t> {
         self.token(kind)
     }
 
-    fn field_or_variable(&mut self, kind: Kind) -> Token {
+    fn field_or_variable(&mut self, kind: Kind) -> Token<'t> {
         if self.at_terminator() {
             return self.token(if kind == Kind::Variable { kind } else { Kind::Dot });
         }
-        while self.peek().is_some_and(is_word) {
-            self.bump();
-        }
+        self.skip_word();
         if self.at_terminator() { self.token(kind) } else { self.bad_character() }
     }
 
-    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token {
+    fn quoted(&mut self, end: char, kind: Kind, unterminated: &str) -> Token<'t> {
         loop {
             match self.bump() {
                 Some('\\') if self.peek().is_some_and(|c| c != '\n') => {
@@ -316,7 +321,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn raw_quoted(&mut self) -> Token {
+    fn raw_quoted(&mut self) -> Token<'t> {
         match self.rest().find('`') {
             Some(end) => {
                 self.position += end + 1;
@@ -326,19 +331,16 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn number(&mut self) -> Token {
-        if !self.scan_number() {
-            let text = self.input[self.start..self.position].to_owned();
-            return self.error(format!("bad number syntax: {}", super::text::quote(&text)));
-        }
-        if matches!(self.peek(), Some('+' | '-')) {
-            if !self.scan_number() || !self.input[..self.position].ends_with('i') {
-                let text = self.input[self.start..self.position].to_owned();
-                return self.error(format!("bad number syntax: {}", super::text::quote(&text)));
+    fn number(&mut self) -> Token<'t> {
+        if self.scan_number() {
+            if !matches!(self.peek(), Some('+' | '-')) {
+                return self.token(Kind::Number);
             }
-            return self.token(Kind::Complex);
+            if self.scan_number() && self.input[..self.position].ends_with('i') {
+                return self.token(Kind::Complex);
+            }
         }
-        self.token(Kind::Number)
+        self.error(format!("bad number syntax: {}", super::text::quote(&self.input[self.start..self.position])))
     }
 
     fn accept(&mut self, valid: &str) -> bool {

@@ -249,8 +249,26 @@ impl Templates {
         files: impl IntoIterator<Item = (&'f str, Value)>,
         world: &World<'_>,
     ) -> Result<Vec<String>, TemplateError> {
+        let mut outputs = Vec::new();
+        self.render_each(files, world, &mut |_, output| outputs.push(output))?;
+        Ok(outputs)
+    }
+
+    /// As [`Templates::render`], and hands over each file as soon as it is made.
+    ///
+    /// Errors as [`Templates::render`]; those before were handed over.
+    pub fn render_each<'f>(
+        &self,
+        files: impl IntoIterator<Item = (&'f str, Value)>,
+        world: &World<'_>,
+        take: &mut dyn FnMut(&str, String),
+    ) -> Result<(), TemplateError> {
         let mut machine = Machine::new(world, Rc::clone(&self.functions), Rc::clone(&self.scope));
-        files.into_iter().map(|(name, data)| render_file(&mut machine, name, data)).collect()
+        for (name, data) in files {
+            let output = render_file(&mut machine, name, data)?;
+            take(name, output);
+        }
+        Ok(())
     }
 }
 

@@ -21,13 +21,13 @@ pub(super) type Find<'f> = &'f dyn Fn(&str) -> Option<&'static Function>;
 ///
 /// Errors with Go's message, `template: file:line: …`.
 pub(super) fn parse(name: &Rc<str>, text: &str, find: Find) -> Result<Vec<Tree>, String> {
-    let empty = Token { kind: Kind::Eof, start: 0, text: String::new() };
+    let empty = Token { kind: Kind::Eof, start: 0, text: "" };
     let mut parser = Parser {
         file: Rc::clone(name),
         text: text.into(),
         lexer: Lexer::new(text),
         find,
-        tokens: [empty.clone(), empty.clone(), empty],
+        tokens: [empty; 3],
         peeked: 0,
         scope: Scope::default(),
         ids: 0,
@@ -63,7 +63,7 @@ pub(super) struct Parser<'t, 'f> {
     text: Rc<str>,
     lexer: Lexer<'t>,
     pub(super) find: Find<'f>,
-    tokens: [Token; 3],
+    tokens: [Token<'t>; 3],
     peeked: usize,
     pub(super) scope: Scope,
     ids: u32,
@@ -93,38 +93,38 @@ enum Step {
 
 pub(super) type Parsed<T> = Result<T, String>;
 
-impl Parser<'_, '_> {
-    pub(super) fn advance(&mut self) -> Token {
+impl<'t> Parser<'t, '_> {
+    pub(super) fn advance(&mut self) -> Token<'t> {
         if self.peeked > 0 {
             self.peeked -= 1;
         } else {
             self.tokens[0] = self.lexer.next();
         }
-        self.tokens[self.peeked].clone()
+        self.tokens[self.peeked]
     }
 
     pub(super) fn backup(&mut self) {
         self.peeked += 1;
     }
 
-    pub(super) fn backup2(&mut self, first: Token) {
+    pub(super) fn backup2(&mut self, first: Token<'t>) {
         self.tokens[1] = first;
         self.peeked = 2;
     }
 
-    pub(super) fn backup3(&mut self, first: Token, second: Token) {
+    pub(super) fn backup3(&mut self, first: Token<'t>, second: Token<'t>) {
         self.tokens[1] = second;
         self.tokens[2] = first;
         self.peeked = 3;
     }
 
-    pub(super) fn peek(&mut self) -> Token {
+    pub(super) fn peek(&mut self) -> Token<'t> {
         let token = self.advance();
         self.backup();
         token
     }
 
-    pub(super) fn next(&mut self) -> Token {
+    pub(super) fn next(&mut self) -> Token<'t> {
         loop {
             let token = self.advance();
             if token.kind != Kind::Space {
@@ -133,7 +133,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    pub(super) fn peek_solid(&mut self) -> Token {
+    pub(super) fn peek_solid(&mut self) -> Token<'t> {
         let token = self.next();
         self.backup();
         token
@@ -147,20 +147,21 @@ impl Parser<'_, '_> {
         Err(format!("template: {}:{}: {message}", self.file, self.line(self.tokens[0].start)))
     }
 
-    pub(super) fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
+    pub(super) fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Parsed<T> {
         if token.kind == Kind::Error {
+            let said = &self.lexer.message;
             let mut extra = String::new();
             let started = self.action_start.map(|start| self.line(start));
             if let Some(started) = started.filter(|started| *started != self.line(token.start)) {
-                let lead = if token.text.ends_with(" action") { "" } else { " in action" };
+                let lead = if said.ends_with(" action") { "" } else { " in action" };
                 extra = format!("{lead} started at {}:{started}", self.file);
             }
-            return self.fail(format!("{}{extra}", token.text));
+            return self.fail(format!("{said}{extra}"));
         }
         self.fail(format!("unexpected {} in {context}", shown(token)))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token<'t>> {
         let token = self.next();
         if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
     }
@@ -366,11 +367,11 @@ impl Parser<'_, '_> {
         Ok(Node::Template { mark: self.mark(token.start), name, pipe })
     }
 
-    fn template_name(&mut self, token: &Token, context: &str) -> Parsed<Rc<str>> {
+    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Parsed<Rc<str>> {
         if !matches!(token.kind, Kind::String | Kind::RawString) {
             return self.unexpected(token, context);
         }
-        match unquote(&token.text) {
+        match unquote(token.text) {
             Some(name) => Ok(name.into()),
             None => self.fail("invalid syntax"),
         }
@@ -378,7 +379,7 @@ impl Parser<'_, '_> {
 }
 
 /// A token as error texts show it.
-fn shown(token: &Token) -> String {
+fn shown(token: &Token<'_>) -> String {
     use Kind::{Block, Break, Continue, Define, Dot, Else, End, If, Nil, Range, Template, With};
     match token.kind {
         Kind::Eof => "EOF".into(),
@@ -388,6 +389,6 @@ fn shown(token: &Token) -> String {
         _ if token.text.len() > 10 => {
             format!("{}...", quote(&token.text.chars().take(10).collect::<String>()))
         }
-        _ => quote(&token.text),
+        _ => quote(token.text),
     }
 }

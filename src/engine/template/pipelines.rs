@@ -67,14 +67,14 @@ impl Parser<'_, '_> {
             let next = self.peek_solid();
             if matches!(next.kind, Kind::Assign | Kind::Declare) {
                 self.next();
-                names.push(variable.text.as_str().into());
-                self.scope.names.push(variable.text.as_str().into());
+                names.push(variable.text.into());
+                self.scope.names.push(variable.text.into());
                 return Ok((names, next.kind == Kind::Assign));
             }
             if next.kind == Kind::Char && next.text == "," {
                 self.next();
-                names.push(variable.text.as_str().into());
-                self.scope.names.push(variable.text.as_str().into());
+                names.push(variable.text.into());
+                self.scope.names.push(variable.text.into());
                 if context == "range" && names.len() < 2 {
                     match self.peek_solid().kind {
                         Kind::Variable | Kind::RightDelim | Kind::RightParen => continue,
@@ -144,22 +144,22 @@ impl Parser<'_, '_> {
     fn term(&mut self) -> Parsed<Option<Word>> {
         let token = self.next();
         let kind = match token.kind {
-            Kind::Identifier => match (self.find)(&token.text) {
+            Kind::Identifier => match (self.find)(token.text) {
                 Some(function) => WordKind::Function(function),
-                None => return self.fail(format!("function {} not defined", quote(&token.text))),
+                None => return self.fail(format!("function {} not defined", quote(token.text))),
             },
             Kind::Dot => WordKind::Dot,
             Kind::Nil => WordKind::Nil,
             Kind::Variable => {
                 if !self.scope.names.iter().any(|name| **name == *token.text) {
-                    return self.fail(format!("undefined variable {}", quote(&token.text)));
+                    return self.fail(format!("undefined variable {}", quote(token.text)));
                 }
-                let slot = self.slot(&token.text);
-                WordKind::Variable { name: token.text.as_str().into(), slot, fields: Vec::new() }
+                let slot = self.slot(token.text);
+                WordKind::Variable { name: token.text.into(), slot, fields: Vec::new() }
             }
             Kind::Field => WordKind::Field(vec![token.text[1..].into()]),
             Kind::Bool => WordKind::Bool(token.text == "true"),
-            Kind::CharConstant | Kind::Complex | Kind::Number => match number(&token.text) {
+            Kind::CharConstant | Kind::Complex | Kind::Number => match number(token.text) {
                 Ok(number) => WordKind::Number(Box::new(number)),
                 Err(message) => return self.fail(message),
             },
@@ -170,8 +170,8 @@ impl Parser<'_, '_> {
                 let mark = pipe.mark;
                 return Ok(Some(Word { mark, kind: WordKind::Pipe(Box::new(pipe)) }));
             }
-            Kind::String | Kind::RawString => match unquote(&token.text) {
-                Some(value) => WordKind::Text { value: value.into(), quoted: token.text.as_str().into() },
+            Kind::String | Kind::RawString => match unquote(token.text) {
+                Some(value) => WordKind::Text { value: value.into(), quoted: token.text.into() },
                 None => return self.fail("invalid syntax"),
             },
             _ => {

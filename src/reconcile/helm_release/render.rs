@@ -135,7 +135,9 @@ fn finish(rendered: Rendered, object: &HelmRelease) -> Result<Rendering, String>
         .map(|manifest| format!("---\n# Source: {}\n{}\n", manifest.path, manifest.text.trim_end()))
         .collect();
     let hooks = hooks.into_iter().zip(hook_texts).filter_map(|(hook, text)| Some(hook_of(hook, text?))).collect();
-    Ok(Rendering { manifest, hooks, notes: rendered.notes, crds: rendered.crds, values: rendered.values })
+    let crds = rendered.crds.into_iter().map(|file| (file.text().into_owned(), file.path));
+    let crds = crds.map(|(text, path)| (path, text)).collect();
+    Ok(Rendering { manifest, hooks, notes: rendered.notes, crds, values: rendered.values })
 }
 
 fn hook_of(hook: ChartHook, manifest: Manifest) -> Hook {
