@@ -1,6 +1,8 @@
-//! `weir image`: tags chosen and files edited with no cluster at all.
+//! `weir image`: tags chosen and files edited with no cluster at all; `weir diff image update`: the commit before it is pushed.
 
 use super::Machine;
+use crate::outside::servers::World as Git;
+use crate::outside::web::Shelf;
 
 const TAGS: &str = "0.9.0\n1.0.0\n1.2.3\n2.0.0-rc.1\nlatest\n";
 
@@ -121,4 +123,56 @@ fn links_are_not_followed_and_bad_images_are_refused() {
         machine.run(&format!("image set --path . --policy apps:web=a:2 --message-template {}", removed.display()));
     assert!(ran.stderr.contains("removed '.Updated' field"), "{}", ran.stderr);
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), DEPLOY, "nothing is written without a message");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_commit_is_shown_before_it_is_pushed() {
+    let shelf = Shelf::default();
+    for tag in ["1.0.0", "1.2.0", "latest"] {
+        shelf.push("team/app", tag, "text/plain", b"layer");
+    }
+    let web = shelf.serve().await;
+    let image = format!("{}/team/app", web.address);
+    let git = Git::new();
+    let repository = git.repository("fleet");
+    repository.git(&["config", "receive.denyCurrentBranch", "ignore"]);
+    let manifest = |tag: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata:\n  tag: {tag} # {{\"$imagepolicy\": \"default:app:tag\"}}\n"
+        )
+    };
+    repository.commit("start", &[("deploy/app.yaml", &manifest("1.0.0"))]);
+    let machine = Machine::new();
+    let documents = format!(
+        "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: fleet, namespace: default}}\nspec: \
+         {{url: '{}', interval: 1h, ref: {{branch: main}}}}\n---\napiVersion: image.toolkit.fluxcd.io/v1\nkind: \
+         ImageRepository\nmetadata: {{name: app, namespace: default}}\nspec: {{image: '{image}', interval: 1h, insecure: \
+         true}}\n---\napiVersion: image.toolkit.fluxcd.io/v1\nkind: ImagePolicy\nmetadata: {{name: app, namespace: \
+         default}}\nspec: {{imageRepositoryRef: {{name: app}}, policy: {{semver: {{range: 1.x}}}}}}\n---\napiVersion: \
+         image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\nmetadata: {{name: app, namespace: default}}\nspec:\n  \
+         suspend: true\n  interval: 1h\n  sourceRef: {{kind: GitRepository, name: fleet}}\n  update: {{path: ./deploy}}\n  \
+         git: {{commit: {{author: {{email: a@example.org}}, messageTemplate: \"one\\n\\ntwo\"}}}}\n",
+        repository.file_url()
+    );
+    machine.with_stdin("apply -f -", &documents).good();
+    machine.run("reconcile image repository app -n default --timeout 60s").good();
+    machine.run("reconcile image policy app -n default --timeout 60s").good();
+    let told = machine.run("diff image update app -n default -o json");
+    assert_eq!(told.code, 1, "something would change: {}", told.stderr);
+    let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let commit = &document["commit"];
+    assert_eq!((commit["branch"].as_str(), commit["message"].as_str()), (Some("main"), Some("one\n\ntwo")));
+    assert_eq!(commit["parent"], repository.git(&["rev-parse", "main"]));
+    assert_eq!(document["changes"][0]["name"], "deploy/app.yaml");
+    assert!(document["notes"].to_string().contains("suspended"), "{document:#}");
+    let piped = machine.run("diff image update app -n default");
+    assert_eq!((piped.code, Some(piped.stdout.as_str())), (1, commit["patch"].as_str()));
+    assert!(piped.stderr.contains("app chose") && piped.stderr.contains("1 file would change"), "{}", piped.stderr);
+    repository.git_with(&["apply", "--check"], piped.stdout.as_bytes());
+    assert_eq!(repository.git(&["rev-list", "--count", "main"]), "1", "looking pushes nothing");
+    machine.run("resume image update app -n default --timeout 60s").good();
+    assert_eq!(repository.file("main:deploy/app.yaml"), manifest("1.2.0"));
+    assert_eq!(repository.git(&["log", "-1", "--format=%B", "main"]), "one\n\ntwo");
+    let rest = machine.run("diff image update app -n default");
+    assert_eq!((rest.code, rest.stdout.as_str()), (0, ""), "{}", rest.stderr);
 }

@@ -77,6 +77,11 @@ fn the_demo_converges_and_leaves_nothing_behind() {
     let broken = tree.lines().find(|line| line.contains("Kustomization/flux-system/payments ")).unwrap();
     assert!(broken.contains("✗ Failed") && broken.contains("ledger.yaml"), "{broken}");
     assert!(tree.contains("Deployment/shop/web  ✓ Ready (simulated)"), "{tree}");
+    for (image, state) in
+        [("ImagePolicy/flux-system/cart ", "✓ Ready"), ("ImageUpdateAutomation/flux-system/shop ", "Suspended")]
+    {
+        assert!(tree.lines().any(|line| line.contains(image) && line.contains(state)), "{image} in\n{tree}");
+    }
     assert_eq!(std::fs::read_dir(machine.path("tmp")).unwrap().count(), 0, "the demo's directory goes with it");
     assert!(!machine.path(".local").exists());
 }

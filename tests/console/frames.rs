@@ -122,6 +122,7 @@ async fn images_hang_in_the_tree_and_show_what_they_would_push() {
     let stage = with_images().await;
     snap("images-tree", &stage, "/app<enter>").await;
     snap("images-diff", &stage, "/update<enter>D").await;
+    snap("images-diff-from-the-source", &stage, "D").await;
     snap("images-tags", &stage, "/imagepolicy<enter>p").await;
 }
 
