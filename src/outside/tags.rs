@@ -32,8 +32,11 @@ pub struct Listed {
 #[derive(Clone, Debug)]
 pub struct Tags {
     root: PathBuf,
-    known: Arc<RwLock<HashMap<(String, String), Arc<Listed>>>>,
+    known: Arc<RwLock<Known>>,
 }
+
+/// What was read or written, by namespace and name.
+type Known = HashMap<(String, String), Arc<Listed>>;
 
 impl Tags {
     /// Opens the directory, which need not exist yet.

@@ -145,7 +145,7 @@ fn signals(entry: &Entry, body: &Value) -> Signals {
     let digest = digest.map(text).concat();
     let is_watched = body.pointer("/metadata/labels").and_then(|labels| labels.get(meta::WATCH_LABEL));
     Signals {
-        source: (!revision.is_empty()).then(|| (revision, digest)),
+        source: (!revision.is_empty()).then_some((revision, digest)),
         ready: (entry.health.state == State::Ready).then(|| text("/status/lastAppliedRevision")),
         config: (is_watched.and_then(Value::as_str) == Some("Enabled")).then(|| entry.object.resource_version.clone()),
     }

@@ -162,7 +162,7 @@ mod tests {
         let automation = kinds::image_update_automation::KIND.id("n", "a");
         assert!(below(&kinds::git_repository::KIND, "g").contains(&automation.to_string()));
         let map = |name: &str| Id::new("", "ConfigMap", "n", name);
-        assert_eq!(editors(&store, &map("c")), [automation.clone()]);
+        assert_eq!(editors(&store, &map("c")), std::slice::from_ref(&automation));
         assert_eq!(editors(&store, &kinds::image_policy::KIND.id("n", "p")), [automation]);
         assert_eq!(editors(&store, &map("by-hand")), []);
     }

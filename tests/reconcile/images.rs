@@ -379,5 +379,5 @@ async fn tags_are_kept_and_not_listed_again_without_need() {
     bench.world.delete(&scanned).await;
     bench.world.until_gone(&scanned).await;
     assert!(bench.world.cx.tags.get("default", "app", &bench.image()).await.is_none());
-    assert!(bench.world.has(&git_repository::KIND.id("default", "app")).await == false);
+    assert!(!bench.world.has(&git_repository::KIND.id("default", "app")).await);
 }

@@ -113,11 +113,8 @@ impl Pattern {
 
     /// The best tag. Where dates decide, none wins without one.
     pub fn latest<'b>(&self, tags: &'b [Built]) -> Option<&'b Built> {
-        let best = tags
-            .iter()
-            .filter(|built| self.matches(&built.tag) && (!self.needs_dates() || built.created.is_some()))
-            .min_by(|a, b| self.compare(a, b));
-        best
+        let can_win = |built: &&Built| self.matches(&built.tag) && (!self.needs_dates() || built.created.is_some());
+        tags.iter().filter(can_win).min_by(|a, b| self.compare(a, b))
     }
 
     /// Why a tag is not the winner, for a table.

@@ -88,11 +88,10 @@ pub async fn push(
     if matches!(error, GitError::Raced { .. } | GitError::PushOptions) || error.is_authentication() {
         return Err(error);
     }
+    let base = prepared.base.to_string();
     match tip(remote, &prepared.branch).await {
         Ok(Some(id)) if id == prepared.hash && further.is_none() => Ok(()),
-        Ok(Some(id)) if id != prepared.base.to_string() && id != prepared.hash => {
-            Err(GitError::Raced { reference: full })
-        }
+        Ok(Some(id)) if id != base && id != prepared.hash => Err(GitError::Raced { reference: full }),
         Ok(None) if !prepared.is_new => Err(GitError::Raced { reference: full }),
         _ => Err(error),
     }

@@ -85,15 +85,11 @@ impl Setup {
         };
         let refspec_text = push.refspec.filter(|text| !text.is_empty());
         let refspec = refspec_text.as_deref().map(|text| Refspec::parse(text, &branch)).transpose();
-        let followed = match &repository.spec.reference {
-            None => Some("master".to_owned()),
-            Some(reference) => reference.branch.clone().filter(|text| !text.is_empty()),
-        };
         Ok(Setup {
             policies,
             choices,
             source: GIT.id(named, &source.name),
-            followed,
+            followed: followed(&repository),
             remote,
             reference: git_repository::reference(checkout),
             switches,
@@ -103,6 +99,14 @@ impl Setup {
             signer: signer(cx, git, namespace).await?,
             branch,
         })
+    }
+}
+
+/// The branch that a source follows, if it is one.
+fn followed(repository: &GitRepository) -> Option<String> {
+    match &repository.spec.reference {
+        None => Some("master".to_owned()),
+        Some(reference) => reference.branch.clone().filter(|text| !text.is_empty()),
     }
 }
 
