@@ -312,7 +312,7 @@ spec:
         assert_eq!(applied.files.len(), 1);
         let written = String::from_utf8(applied.files[0].1.clone()).unwrap();
         assert_eq!(written, MANIFEST.replace("web:1.0.1", "web:1.0.9"));
-        assert_eq!(applied.held, [("d/a.yaml:19".to_owned(), "its build dates are not known".to_owned())]);
+        assert_eq!(applied.held, [("d/a.yaml:18".to_owned(), "its build dates are not known".to_owned())]);
         let changes = applied.changed.changes();
         assert_eq!((changes.len(), changes[0].setter.as_str()), (1, "fluxcd.io/tag.web"));
         assert_eq!(applied.changed.files["a.yaml"].keys().next().unwrap().name, "web");
