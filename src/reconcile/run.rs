@@ -192,9 +192,11 @@ impl Desk {
                 }
                 doing.message.clone().unwrap_or_default()
             };
-            let mut status = self.pen.lock().await.status.clone();
+            // The pen stays in the hand: a write of the run in between would be undone by what was read before it.
+            let mut pen = self.pen.lock().await;
+            let mut status = pen.status.clone();
             self.add_progress(&mut status, &message);
-            if let Err(error) = self.write(status).await {
+            if let Err(error) = self.write_with(&mut pen, status).await {
                 tracing::warn!(id = %self.id, "progress was not written: {error}");
             }
         }
@@ -209,6 +211,10 @@ impl Desk {
     /// Patches what is different; nothing different is no write.
     pub(super) async fn write(&self, status: Value) -> Result<(), ClusterError> {
         let mut pen = self.pen.lock().await;
+        self.write_with(&mut pen, status).await
+    }
+
+    async fn write_with(&self, pen: &mut Pen, status: Value) -> Result<(), ClusterError> {
         let mut patch = difference(&pen.status, &status);
         if pen.uncertain {
             merge(&mut patch, &status);

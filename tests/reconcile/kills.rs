@@ -172,6 +172,9 @@ fn say(line: &str) {
 
 /// Opens a world on disk whose reconcilers can die.
 async fn world(root: &Path, death: Death) -> World {
+    if std::env::var("WEIR_TEST_LOG").is_ok() {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).try_init().ok();
+    }
     let options_of_api = embedded::Options { data: Some(root.join("store")), ..embedded::Options::default() };
     let api = Embedded::open(options_of_api).await.unwrap();
     let place = || Place::Embedded { data: None, address: None };
