@@ -4,11 +4,10 @@
 //! only when a run is not over within half a second. Start with [`Run`]; who makes one is `shell`.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::running::Queue;
 use super::{Cause, Failure, Reconciled, summary};
@@ -181,10 +180,15 @@ impl Desk {
         self.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes progress for as long as it is polled; the shell drops it when the run is over.
-    pub(super) async fn tell_progress(&self) -> Infallible {
+    /// Writes progress until it is told to stop, and then still ends what it began: a write that was only dropped could
+    /// arrive after the run's last one and take it back.
+    pub(super) async fn tell_progress(&self, stop: &Notify) {
         loop {
-            tokio::time::sleep(PATIENCE).await;
+            tokio::select! {
+                biased;
+                () = stop.notified() => return,
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
             let message = {
                 let mut doing = self.doing();
                 if !std::mem::take(&mut doing.news) {
@@ -192,7 +196,6 @@ impl Desk {
                 }
                 doing.message.clone().unwrap_or_default()
             };
-            // The pen stays in the hand: a write of the run in between would be undone by what was read before it.
             let mut pen = self.pen.lock().await;
             let mut status = pen.status.clone();
             self.add_progress(&mut status, &message);

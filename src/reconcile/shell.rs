@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::Resource as _;
 use serde_json::json;
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use super::queue::Then;
@@ -141,10 +142,7 @@ impl<R: Reconciler> Shell<R> {
         let requested = object.meta().annotations.as_ref().and_then(|all| all.get(meta::REQUESTED_AT)).cloned();
         let outcome = {
             let work = AssertUnwindSafe(self.0.reconcile(cx, &mut object, &mut run)).catch_unwind();
-            tokio::select! {
-                outcome = work => outcome.unwrap_or_else(|panic| Err(panicked(&*panic))),
-                never = desk.tell_progress() => match never {},
-            }
+            with_progress(&desk, work).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         };
         if requested.is_some() {
             *object.last_handled() = requested;
@@ -171,10 +169,7 @@ impl<R: Reconciler> Shell<R> {
         let desk = run.desk.clone();
         let outcome = {
             let work = AssertUnwindSafe(self.0.finalize(cx, &mut object, &mut run)).catch_unwind();
-            tokio::select! {
-                outcome = work => outcome.unwrap_or_else(|panic| Err(panicked(&*panic))),
-                never = desk.tell_progress() => match never {},
-            }
+            with_progress(&desk, work).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         };
         let Err(failure) = outcome else { return remove_finalizer(&desk).await };
         if !run.told {
@@ -191,6 +186,17 @@ impl<R: Reconciler> Shell<R> {
             then => then,
         }
     }
+}
+
+/// Does the work, and tells of its progress meanwhile.
+async fn with_progress<T>(desk: &Desk, work: impl Future<Output = T>) -> T {
+    let stop = Notify::new();
+    let work = async {
+        let outcome = work.await;
+        stop.notify_one();
+        outcome
+    };
+    tokio::join!(work, desk.tell_progress(&stop)).0
 }
 
 /// Turns the outcome into conditions and the observed generation.
