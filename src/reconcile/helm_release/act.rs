@@ -92,7 +92,7 @@ impl Work<'_> {
             }
         }
         self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
-        self.storage.create(&mut record, 0, 0).await.map_err(text)?;
+        self.storage.create(&mut record, 0).await.map_err(text)?;
         let manner = Manner { server_side, replace: false };
         let originals = Vec::new();
         let making = Making { record, originals, targets, action, manner, moments: INSTALL, resumed: false };
@@ -150,7 +150,7 @@ impl Work<'_> {
         record.info.first_deployed = current.info.first_deployed.clone();
         record.labels = last.labels.clone();
         self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
-        self.storage.create(&mut record, current.version, self.plan.max_history).await.map_err(text)?;
+        self.storage.create(&mut record, current.version).await.map_err(text)?;
         let manner = Manner { server_side, replace: action.force && !server_side };
         let making = Making { record, originals, targets, action, manner, moments: UPGRADE, resumed: false };
         self.finish_upgrade(making, current, run).await
@@ -207,7 +207,7 @@ impl Work<'_> {
             ..previous
         };
         self.keep_inventory(object, run, objects::inventory(&targets, &[])).await?;
-        self.storage.create(&mut record, current.version, self.plan.max_history).await.map_err(text)?;
+        self.storage.create(&mut record, current.version).await.map_err(text)?;
         let manner = Manner { server_side, replace: action.force && !server_side };
         let making = Making { record, originals, targets, action, manner, moments: ROLLBACK, resumed: false };
         self.finish_rollback(making, current, run).await
@@ -311,7 +311,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Writes how it ended into the record.
+    /// Writes how it ended into the record, and lets go of the records that are too many now.
     pub(super) async fn conclude(
         &mut self,
         mut record: Record,
@@ -320,7 +320,16 @@ impl Work<'_> {
     ) -> Result<(), String> {
         record.info.status = status;
         record.info.description = description.into();
-        self.storage.update(&record).await.map_err(text)
+        self.storage.update(&record).await.map_err(text)?;
+        // The action is over, whatever becomes of this: the next look at the release does it again.
+        let trimmed = match self.storage.history().await {
+            Ok(history) => self.storage.trim(&record, &history, self.plan.max_history).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = trimmed {
+            tracing::warn!("old records of {} are left: {error}", self.release);
+        }
+        Ok(())
     }
 
     /// Deletes what a failed action made, if it is to; the error is its own.

@@ -13,7 +13,7 @@ use super::drift::{self, Drift};
 use super::history;
 use super::plan::words;
 use super::report::{self, DRIFTED, RELEASED, REMEDIED};
-use super::storage::StorageError;
+use super::storage::{StorageError, Stored};
 use crate::base::{Id, format_duration};
 use crate::engine::release::{Record, Status, time_of_snapshot};
 use crate::kinds::HelmRelease;
@@ -79,7 +79,7 @@ impl Cycle<'_, '_> {
         let failed = |error: String| {
             Failure::Retry(Cause::new("StateError", format!("could not determine release state: {error}")))
         };
-        let last = self.work.storage.last().await.map_err(|error: StorageError| failed(error.to_string()))?;
+        let last = self.last().await.map_err(|error: StorageError| failed(error.to_string()))?;
         let own = last.as_ref().is_some_and(|last| self.work.storage.is_own(last));
         if let Some(last) = last.as_ref().filter(|_| own) {
             self.catch_up(last).await.map_err(|error| failed(error.to_string()))?;
@@ -107,6 +107,14 @@ impl Cycle<'_, '_> {
         }
         observed.last = last;
         Ok(observed)
+    }
+
+    /// The newest record; those that a dead process left over are deleted.
+    async fn last(&self) -> Result<Option<Record>, StorageError> {
+        let history = self.work.storage.history().await?;
+        let Some(last) = history.last().map(Stored::open).transpose()? else { return Ok(None) };
+        self.work.storage.trim(&last, &history, self.work.plan.max_history).await?;
+        Ok(Some(last))
     }
 
     fn inventory(&self) -> Vec<Id> {

@@ -111,14 +111,10 @@ impl<'a> Storage<'a> {
         }
     }
 
-    /// Writes a new record over another version, after the oldest ones made room for it. That other one stays: who goes
-    /// on with this action after a death needs it. Source: helm pkg/storage, which keeps only the deployed one.
+    /// Writes a new record over another version.
     ///
     /// Errors with `Raced` when that version is there already.
-    pub async fn create(&mut self, record: &mut Record, over: i64, max_history: i64) -> Result<(), StorageError> {
-        if max_history > 0 {
-            self.trim(usize::try_from(max_history - 1).unwrap_or_default(), over).await?;
-        }
+    pub async fn create(&mut self, record: &mut Record, over: i64) -> Result<(), StorageError> {
         record.labels.insert(HOLDER.into(), self.mark(record.version));
         record.labels.insert(MADE_OF.into(), format!("g{}.v{over}", self.generation));
         let secret = record.to_secret(&self.namespace, ("createdAt", now()))?;
@@ -161,14 +157,22 @@ impl<'a> Storage<'a> {
         format!("{}.v{version}", self.holder)
     }
 
-    /// Deletes the oldest until so many are left; the deployed one and the one to be replaced always stay.
-    async fn trim(&self, keep: usize, over: i64) -> Result<(), StorageError> {
-        let history = self.history().await?;
+    /// Deletes the oldest records that are too many, once the newest is no more pending. What is deployed stays, and what
+    /// the newest came from. Source: helm pkg/storage, which does it before the action: who comes after a death in the
+    /// middle would find neither what was to be replaced nor where a rollback was to go.
+    ///
+    /// Errors when the server cannot say or do.
+    pub async fn trim(&self, newest: &Record, history: &[Stored], max_history: i64) -> Result<(), StorageError> {
+        if max_history <= 0 || !matches!(newest.info.status, Status::Deployed | Status::Failed) || !self.is_own(newest)
+        {
+            return Ok(());
+        }
+        let over = newest.labels.get(MADE_OF).and_then(|made_of| made_of.rsplit_once(".v")?.1.parse().ok());
+        let from = if newest.info.rollback_revision > 0 { Some(newest.info.rollback_revision) } else { over };
         let deployed = history.iter().rev().find(|stored| stored.status == Status::Deployed);
-        let stays = [Some(over), deployed.map(|stored| stored.version)];
-        let surplus = history.len().saturating_sub(keep);
-        let old = history.iter().filter(|stored| !stays.contains(&Some(stored.version))).take(surplus);
-        for stored in old {
+        let stays = [Some(newest.version), from, deployed.map(|stored| stored.version)];
+        let surplus = history.len().saturating_sub(usize::try_from(max_history).unwrap_or_default());
+        for stored in history.iter().filter(|stored| !stays.contains(&Some(stored.version))).take(surplus) {
             self.delete(stored.version).await?;
         }
         Ok(())
