@@ -4,6 +4,8 @@
 //! addresses to correct at every start: that is 2.5 of 10 ms and 5.5 of 20 MB of a small `weir build`. Stack, heap and
 //! libraries still lie at random addresses.
 
+#![allow(clippy::print_stdout)]
+
 fn main() {
     println!("cargo::rerun-if-changed=.cargo/link.rs");
     let target = |part: &str| std::env::var(format!("CARGO_CFG_TARGET_{part}")).unwrap_or_default();

@@ -118,8 +118,9 @@ async fn main() {
     assert!(lines.any(|line| line.unwrap().contains("serving")), "weir serves");
     std::thread::spawn(move || lines.count());
     let kubeconfig = kube::config::Kubeconfig::read_from(&config).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default());
-    let client = kube::Client::try_from(config.await.unwrap()).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    let client = kube::Client::try_from(config).unwrap();
     let began = Instant::now();
     println!("idle: {} KiB", memory(child.id(), "VmRSS:"));
     let source = json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository",
