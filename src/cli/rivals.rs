@@ -4,9 +4,7 @@ use super::CliError;
 use super::session::now;
 use crate::base::{Api, Stamp, Value};
 use crate::cluster::{Cluster, ClusterError};
-
-/// The controllers whose kinds weir reconciles. Source: fluxcd/pkg runtime/leaderelection (the names of the leases).
-const CONTROLLERS: &[&str] = &["source-controller", "kustomize-controller"];
+use crate::kinds;
 
 /// Refuses a cluster where a Flux controller is at work.
 ///
@@ -37,10 +35,14 @@ pub async fn refuse(cluster: &Cluster) -> Result<(), CliError> {
 }
 
 /// `namespace/controller` when the lease is one of Flux's and its holder renewed it in time, with a margin for clocks.
+///
+/// Source: fluxcd/pkg runtime/leaderelection (the names of the leases).
 fn holder(lease: &Value, now: Stamp) -> Option<String> {
     let name = lease["metadata"]["name"].as_str()?;
     let controller = name.strip_suffix("-leader-election")?;
-    if !CONTROLLERS.contains(&controller) || lease["spec"]["holderIdentity"].as_str().is_none_or(str::is_empty) {
+    let is_rival =
+        kinds::reconciled().filter_map(|kind| kind.custom.as_ref()).any(|custom| custom.controller == controller);
+    if !is_rival || lease["spec"]["holderIdentity"].as_str().is_none_or(str::is_empty) {
         return None;
     }
     let seconds = lease["spec"]["leaseDurationSeconds"].as_i64().unwrap_or(60);
@@ -67,7 +69,8 @@ mod tests {
         assert_eq!(live.as_deref(), Some("flux-system/kustomize-controller"));
         assert_eq!(holder(&lease(name, "pod-1", "2026-01-31T09:58:00Z"), now), None);
         assert_eq!(holder(&lease(name, "", "2026-01-31T10:00:30Z"), now), None);
-        assert_eq!(holder(&lease("helm-controller-leader-election", "p", "2026-01-31T10:00:30Z"), now), None);
+        assert!(holder(&lease("helm-controller-leader-election", "p", "2026-01-31T10:00:30Z"), now).is_some());
+        assert_eq!(holder(&lease("traefik-leader-election", "p", "2026-01-31T10:00:30Z"), now), None);
         assert!(holder(&lease(name, "pod-1", "nonsense"), now).is_some());
     }
 }

@@ -129,7 +129,7 @@ impl Cluster {
     /// Brings weir's definitions to its own API; on a real cluster that is for a person to do.
     async fn install(&self) -> Result<(), ConnectError> {
         let how = Apply { manager: "weir", force: true, dry_run: false };
-        for definition in kinds::reconciled().filter_map(|kind| kind.crd) {
+        for definition in kinds::reconciled().filter_map(|kind| kind.custom.as_ref()).map(|custom| custom.crd) {
             self.apply(&definition(), &how).await.map_err(|error| ConnectError {
                 message: format!("{}: weir's definitions cannot be installed: {error}", self.place()),
                 hint: error.hint().into(),

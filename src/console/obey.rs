@@ -199,7 +199,7 @@ impl Console {
         let wanted = tab == Tab::View(View::Diff);
         let editors = if wanted { forest::editors(&self.cx.store, id) } else { Vec::new() };
         let Some(editor) = editors.first().cloned() else {
-            let text = format!("a {} has no {}", id.kind, tab.title().to_lowercase());
+            let text = format!("{id} has no {}", tab.title().to_lowercase());
             return self.say(Say::new(Tone::Note, text), None);
         };
         let more = match editors.len() {

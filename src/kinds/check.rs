@@ -39,7 +39,7 @@ pub fn check(document: &Value) -> Vec<Problem> {
     };
     let Some(kind) = check_head(root, &mut problems) else { return problems };
     check_metadata(kind, root, &mut problems);
-    let Some(schema) = kind.crd.map(|crd| crd()) else { return problems };
+    let Some(schema) = kind.custom.as_ref().map(|custom| (custom.crd)()) else { return problems };
     let Some(schema) = schema.pointer("/spec/versions/0/schema/openAPIV3Schema") else { return problems };
     let known = ["apiVersion", "kind", "metadata", "spec", "status"];
     for key in root.keys().filter(|key| !known.contains(&key.as_str())) {

@@ -15,6 +15,13 @@ pub struct Column {
     pub cell: fn(&Value) -> Cell,
 }
 
+impl Column {
+    /// Whether it says in a word what is there now; of a kind's columns at most one does, and trees show it.
+    pub fn is_gist(&self) -> bool {
+        matches!(self.name, "REVISION" | "TAG" | "LAST COMMIT")
+    }
+}
+
 /// Raw text of one cell: wrap it in `base::Text` before it is drawn or printed.
 pub type Cell = String;
 

@@ -31,7 +31,7 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: PLAIN_VERBS,
     views: &[],
-    crd: None,
+    custom: None,
     example: "\
 apiVersion: apps/v1
 kind: Deployment

@@ -30,7 +30,7 @@ pub static KIND: Kind = Kind {
     health,
     verbs: &[Verb::Delete],
     views: &[],
-    crd: None,
+    custom: None,
     example: "\
 apiVersion: v1
 kind: Event

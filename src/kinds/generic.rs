@@ -20,7 +20,7 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: PLAIN_VERBS,
     views: &[],
-    crd: None,
+    custom: None,
     example: "",
 };
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::meta::{Artifact, LocalReference};
-use super::{Family, Kind, Relation, SOURCE_VERBS, Tie, kstatus};
+use super::{Custom, Family, Kind, Relation, SOURCE_VERBS, Tie, fetched, kstatus};
 use crate::base::{Condition, Id};
 
 pub static KIND: Kind = Kind {
@@ -32,7 +32,7 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: SOURCE_VERBS,
     views: &[],
-    crd: Some(crd),
+    custom: Some(Custom { crd, controller: "source-controller", is_static: |_| false, achieved: fetched }),
     example: EXAMPLE,
 };
 

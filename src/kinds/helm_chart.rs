@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::git_repository::GROUP;
 use super::meta::{Artifact, LocalReference};
-use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, kstatus};
+use super::{Custom, DEPLOYER_VERBS, Family, Kind, Relation, Tie, fetched, kstatus};
 use crate::base::{Condition, Id};
 
 pub static KIND: Kind = Kind {
@@ -52,7 +52,7 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: DEPLOYER_VERBS,
     views: &[],
-    crd: Some(crd),
+    custom: Some(Custom { crd, controller: "source-controller", is_static: |_| false, achieved: fetched }),
     example: EXAMPLE,
 };
 

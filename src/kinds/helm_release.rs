@@ -14,7 +14,7 @@ use super::kustomization::{
     self, CommonMetadata, CustomHealthCheck, IgnoreRule, Image, Inventory, InventoryEntry, KubeConfigReference, Patch,
 };
 use super::meta::{DependencyReference, LocalReference};
-use super::{Family, Kind, Relation, Tie, Verb, View, git_repository, kstatus};
+use super::{Custom, Family, Kind, Relation, Tie, Verb, View, git_repository, kstatus};
 use crate::base::{Condition, Digest, Id};
 
 pub static KIND: Kind = Kind {
@@ -37,7 +37,12 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: Verb::ALL,
     views: &[View::Diff, View::History, View::Values, View::Manifest, View::Notes],
-    crd: Some(crd),
+    custom: Some(Custom {
+        crd,
+        controller: "helm-controller",
+        is_static: |_| false,
+        achieved: |document| super::revision("released", at(document, "/status/history/0/chartVersion")),
+    }),
     example: EXAMPLE,
 };
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::git_repository::GROUP;
 use super::meta::{Artifact, LocalReference};
-use super::{Family, Kind, SOURCE_VERBS, kstatus};
+use super::{Custom, Family, Kind, SOURCE_VERBS, fetched, kstatus};
 use crate::base::{Condition, Health, State};
 
 pub static KIND: Kind = Kind {
@@ -38,7 +38,7 @@ pub static KIND: Kind = Kind {
     health,
     verbs: SOURCE_VERBS,
     views: &[],
-    crd: Some(crd),
+    custom: Some(Custom { crd, controller: "source-controller", is_static: is_registry, achieved: fetched }),
     example: EXAMPLE,
 };
 
@@ -155,11 +155,6 @@ impl HelmRepositorySpec {
 
 fn is_registry(document: &Value) -> bool {
     at(document, "/spec/type") == "oci"
-}
-
-/// Whether a document of any kind is a HelmRepository that nothing reconciles.
-pub(super) fn is_static(document: &Value) -> bool {
-    at(document, "/kind") == KIND.kind && at(document, "/apiVersion") == KIND.api_version() && is_registry(document)
 }
 
 /// A registry is never reconciled and so has no conditions: it is ready as soon as it is there.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, at};
-use super::{Family, Kind, Relation, SOURCE_VERBS, Tie, View, image_repository, kstatus};
+use super::{Custom, Family, Kind, Relation, SOURCE_VERBS, Tie, View, image_repository, kstatus};
 use crate::base::Condition;
 
 pub static KIND: Kind = Kind {
@@ -46,7 +46,15 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: SOURCE_VERBS,
     views: &[View::Tags],
-    crd: Some(crd),
+    custom: Some(Custom {
+        crd,
+        controller: "image-reflector-controller",
+        is_static: |_| false,
+        achieved: |document| match (at(document, "/status/latestRef/name"), at(document, "/status/latestRef/tag")) {
+            (name, _) if name.is_empty() => name,
+            (name, tag) => format!("selected {name}:{tag}"),
+        },
+    }),
     example: EXAMPLE,
 };
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, SUSPENDED, at};
 use super::meta::LocalReference;
-use super::{Family, Kind, SOURCE_VERBS, kstatus};
+use super::{Custom, Family, Kind, SOURCE_VERBS, kstatus};
 use crate::base::Condition;
 
 pub static KIND: Kind = Kind {
@@ -49,7 +49,15 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: SOURCE_VERBS,
     views: &[],
-    crd: Some(crd),
+    custom: Some(Custom {
+        crd,
+        controller: "image-reflector-controller",
+        is_static: |_| false,
+        achieved: |document| match at(document, "/status/lastScanResult/tagCount") {
+            count if count.is_empty() => count,
+            count => format!("found {count} tags"),
+        },
+    }),
     example: EXAMPLE,
 };
 

@@ -13,7 +13,7 @@ use super::column::{Column, MESSAGE, READY, SUSPENDED, at};
 use super::git_repository::{self, GitReference};
 use super::image_policy::ImageRef;
 use super::meta::LocalReference;
-use super::{Family, Kind, Relation, SOURCE_VERBS, Tie, View, image_policy, image_repository, kstatus};
+use super::{Custom, Family, Kind, Relation, SOURCE_VERBS, Tie, View, image_policy, image_repository, kstatus};
 use crate::base::{Condition, Id};
 
 pub static KIND: Kind = Kind {
@@ -46,7 +46,12 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: SOURCE_VERBS,
     views: &[View::Diff],
-    crd: Some(crd),
+    custom: Some(Custom {
+        crd,
+        controller: "image-automation-controller",
+        is_static: |_| false,
+        achieved: |document| super::revision("last pushed", at(document, "/status/lastPushCommit")),
+    }),
     example: EXAMPLE,
 };
 

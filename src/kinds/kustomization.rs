@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::meta::{DependencyReference, KindReference, LocalReference, Snapshot};
-use super::{DEPLOYER_VERBS, Family, Kind, Relation, Tie, View, git_repository, kstatus};
+use super::{Custom, DEPLOYER_VERBS, Family, Kind, Relation, Tie, View, git_repository, kstatus};
 use crate::base::{Condition, Id};
 
 pub static KIND: Kind = Kind {
@@ -41,7 +41,12 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: DEPLOYER_VERBS,
     views: &[View::Diff],
-    crd: Some(crd),
+    custom: Some(Custom {
+        crd,
+        controller: "kustomize-controller",
+        is_static: |_| false,
+        achieved: |document| super::revision("applied", at(document, "/status/lastAppliedRevision")),
+    }),
     example: EXAMPLE,
 };
 

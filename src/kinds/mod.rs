@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::base::{Api, Health, Id};
+use crate::base::{Api, Health, Id, Revision};
 
 pub mod check;
 mod column;
@@ -66,12 +66,12 @@ pub static ALL: &[&Kind] = &[
 pub static NUMBERED: &[&Kind] = &[
     &git_repository::KIND,
     &kustomization::KIND,
+    &helm_release::KIND,
+    &image_policy::KIND,
+    &image_update_automation::KIND,
     &deployment::KIND,
     &pod::KIND,
     &service::KIND,
-    &config_map::KIND,
-    &secret::KIND,
-    &namespace::KIND,
     &event::KIND,
 ];
 
@@ -99,8 +99,8 @@ pub struct Kind {
     pub verbs: &'static [Verb],
     /// Pages about an object that only kinds like this one have, in the order of the screen.
     pub views: &'static [View],
-    /// The CustomResourceDefinition, derived from the Rust types; `None` for what Kubernetes has built in.
-    pub crd: Option<fn() -> Value>,
+    /// What only reconciled kinds have; `None` for what Kubernetes has built in.
+    pub custom: Option<Custom>,
     /// A whole example document (YAML), used by the conformance tests and the reference.
     pub example: &'static str,
 }
@@ -131,9 +131,26 @@ impl Kind {
         self.verbs.contains(&verb)
     }
 
-    pub fn is_custom(&self) -> bool {
-        self.crd.is_some()
+    /// Whether there is nothing to reconcile about an object though its kind is reconciled.
+    pub fn is_static(&self, document: &Value) -> bool {
+        self.custom.as_ref().is_some_and(|custom| (custom.is_static)(document))
     }
+
+    pub fn is_custom(&self) -> bool {
+        self.custom.is_some()
+    }
+}
+
+/// What a kind has that weir defines and reconciles.
+pub struct Custom {
+    /// The CustomResourceDefinition, derived from the Rust types.
+    pub crd: fn() -> Value,
+    /// Flux's controller for the kind, as its events and field managers name it.
+    pub controller: &'static str,
+    /// Whether there is nothing to reconcile about an object though its kind is reconciled.
+    pub is_static: fn(&Value) -> bool,
+    /// What its last reconciliation came to, e.g. `applied revision main@sha1:9f86d081`; empty when nothing yet.
+    pub achieved: fn(&Value) -> String,
 }
 
 /// Groups of kinds, as the tree and the docs show them.
@@ -282,9 +299,14 @@ pub fn of_id(id: &Id) -> &'static Kind {
     of(&id.group, &id.kind)
 }
 
-/// Whether there is nothing to reconcile about an object though its kind is reconciled.
-pub fn is_static(document: &Value) -> bool {
-    helm_repository::is_static(document)
+/// What a source achieved.
+fn fetched(document: &Value) -> String {
+    revision("fetched", column::at(document, "/status/artifact/revision"))
+}
+
+/// `did revision REVISION`, the revision shortened; empty without one.
+fn revision(did: &str, revision: String) -> String {
+    if revision.is_empty() { revision } else { format!("{did} revision {}", Revision::parse(&revision)) }
 }
 
 /// Finds a kind by what people type: kind, plural, singular, short name or `plural.group`; case is ignored.

@@ -26,7 +26,7 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: PLAIN_VERBS,
     views: &[],
-    crd: None,
+    custom: None,
     example: "\
 apiVersion: v1
 kind: Namespace

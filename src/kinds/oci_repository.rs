@@ -11,7 +11,7 @@ use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::git_repository::GROUP;
 use super::helm_chart::{OidcIdentity, cosign};
 use super::meta::{Artifact, LocalReference};
-use super::{Family, Kind, Relation, SOURCE_VERBS, Tie, kstatus};
+use super::{Custom, Family, Kind, Relation, SOURCE_VERBS, Tie, fetched, kstatus};
 use crate::base::{Condition, Id};
 
 pub static KIND: Kind = Kind {
@@ -34,7 +34,7 @@ pub static KIND: Kind = Kind {
     health: kstatus::health,
     verbs: SOURCE_VERBS,
     views: &[],
-    crd: Some(crd),
+    custom: Some(Custom { crd, controller: "source-controller", is_static: |_| false, achieved: fetched }),
     example: EXAMPLE,
 };
 

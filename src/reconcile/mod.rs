@@ -98,19 +98,24 @@ pub trait Reconciled:
 {
     /// The description of the kind.
     fn description() -> &'static Kind;
-    /// The controller's name as Flux reports it, e.g. `kustomize-controller`.
-    fn controller() -> &'static str;
     fn is_suspended(&self) -> bool;
     /// Whether there is nothing to reconcile: no finalizer then, and no status.
     fn is_static(&self) -> bool {
         false
     }
-    /// `status.conditions`, with an empty status made where there was none.
-    fn conditions(&mut self) -> &mut Vec<Condition>;
-    /// `status.observedGeneration`.
-    fn observed_generation(&mut self) -> &mut Option<i64>;
-    /// `status.lastHandledReconcileAt`.
-    fn last_handled(&mut self) -> &mut Option<String>;
+    /// The fields that every status has, with an empty status made where there was none.
+    fn shared(&mut self) -> Shared<'_>;
+    /// `status.conditions`, likewise.
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        self.shared().conditions
+    }
+}
+
+/// The fields of a status that the shell writes.
+pub struct Shared<'a> {
+    pub conditions: &'a mut Vec<Condition>,
+    pub observed_generation: &'a mut Option<i64>,
+    pub last_handled: &'a mut Option<String>,
 }
 
 /// The only thing a kind's author writes.

@@ -1,8 +1,7 @@
 //! The reconciled kinds as the shell sees them: where each keeps the shared fields.
 
-use super::Reconciled;
 use super::storage::Source;
-use crate::base::Condition;
+use super::{Reconciled, Shared};
 use crate::kinds::meta::Artifact;
 use crate::kinds::{
     GitRepository, HelmChart, HelmRelease, HelmRepository, ImagePolicy, ImageRepository, ImageUpdateAutomation, Kind,
@@ -15,24 +14,17 @@ impl Reconciled for GitRepository {
         &git_repository::KIND
     }
 
-    fn controller() -> &'static str {
-        "source-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -41,34 +33,23 @@ impl Reconciled for Kustomization {
         &kustomization::KIND
     }
 
-    fn controller() -> &'static str {
-        "kustomize-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
 impl Reconciled for HelmRepository {
     fn description() -> &'static Kind {
         &helm_repository::KIND
-    }
-
-    fn controller() -> &'static str {
-        "source-controller"
     }
 
     fn is_suspended(&self) -> bool {
@@ -79,16 +60,13 @@ impl Reconciled for HelmRepository {
         self.spec.is_registry()
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -97,24 +75,17 @@ impl Reconciled for HelmChart {
         &helm_chart::KIND
     }
 
-    fn controller() -> &'static str {
-        "source-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -123,24 +94,17 @@ impl Reconciled for OCIRepository {
         &oci_repository::KIND
     }
 
-    fn controller() -> &'static str {
-        "source-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -149,24 +113,17 @@ impl Reconciled for HelmRelease {
         &helm_release::KIND
     }
 
-    fn controller() -> &'static str {
-        "helm-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -215,24 +172,17 @@ impl Reconciled for ImageRepository {
         &image_repository::KIND
     }
 
-    fn controller() -> &'static str {
-        "image-reflector-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -241,24 +191,17 @@ impl Reconciled for ImagePolicy {
         &image_policy::KIND
     }
 
-    fn controller() -> &'static str {
-        "image-reflector-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }
 
@@ -267,23 +210,16 @@ impl Reconciled for ImageUpdateAutomation {
         &image_update_automation::KIND
     }
 
-    fn controller() -> &'static str {
-        "image-automation-controller"
-    }
-
     fn is_suspended(&self) -> bool {
         self.spec.suspend == Some(true)
     }
 
-    fn conditions(&mut self) -> &mut Vec<Condition> {
-        &mut self.status.get_or_insert_default().conditions
-    }
-
-    fn observed_generation(&mut self) -> &mut Option<i64> {
-        &mut self.status.get_or_insert_default().observed_generation
-    }
-
-    fn last_handled(&mut self) -> &mut Option<String> {
-        &mut self.status.get_or_insert_default().last_handled_reconcile_at
+    fn shared(&mut self) -> Shared<'_> {
+        let status = self.status.get_or_insert_default();
+        Shared {
+            conditions: &mut status.conditions,
+            observed_generation: &mut status.observed_generation,
+            last_handled: &mut status.last_handled_reconcile_at,
+        }
     }
 }

@@ -145,7 +145,7 @@ impl<R: Reconciler> Shell<R> {
             with_progress(&desk, work).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
         };
         if requested.is_some() {
-            *object.last_handled() = requested;
+            *object.shared().last_handled = requested;
         }
         summarize(&mut object, &run, &outcome);
         let then = then(&outcome);
@@ -216,7 +216,7 @@ fn summarize<O: Reconciled>(object: &mut O, run: &Run, outcome: &Result<Next, Fa
         }
     }
     if summary::observes(object.conditions()) {
-        *object.observed_generation() = Some(generation);
+        *object.shared().observed_generation = Some(generation);
     }
 }
 
@@ -266,7 +266,7 @@ fn desk<O: Reconciled>(cx: &Context, id: &Id, document: &Value) -> Desk {
     Desk {
         cluster: cx.cluster.clone(),
         id: id.clone(),
-        controller: O::controller(),
+        controller: O::description().custom.as_ref().map_or("weir", |custom| custom.controller),
         generation,
         about: document.clone(),
         doing: std::sync::Mutex::default(),

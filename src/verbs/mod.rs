@@ -365,7 +365,7 @@ fn offers(id: &Id, verb: Verb) -> Result<(), Refusal> {
         return Ok(());
     }
     let offered: Vec<&str> = kind.verbs.iter().map(|verb| verb.name()).collect();
-    Err(refuse(format!("a {} takes no {}", id.kind, verb.name()), &format!("it takes {}", offered.join(", "))))
+    Err(refuse(format!("{id} takes no {}", verb.name()), &format!("it takes {}", offered.join(", "))))
 }
 
 fn refuse(message: String, hint: &str) -> Refusal {

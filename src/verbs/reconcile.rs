@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::settle::{Patience, settle};
 use super::{Desk, Outcome, Progress, Refusal, live, offers, refuse};
-use crate::base::{Id, Revision, Text, Value};
-use crate::kinds::helm_release::{self, FORCE_AT, RESET_AT};
+use crate::base::{Id, Text, Value};
+use crate::kinds::helm_release::{FORCE_AT, RESET_AT};
 use crate::kinds::meta::REQUESTED_AT;
-use crate::kinds::{self, Family, Tie, Verb};
+use crate::kinds::{self, Tie, Verb};
 
 /// How far up the sources are followed.
 const CHAIN: usize = 3;
@@ -48,7 +48,7 @@ async fn asked(
 ) -> Result<Outcome, Refusal> {
     offers(id, Verb::Reconcile)?;
     refuse_suspended(document, id)?;
-    if kinds::is_static(document) {
+    if kinds::of_id(id).is_static(document) {
         let message = Text::new("there is nothing to reconcile: a registry is asked when a chart of it is wanted");
         return Ok(Outcome { message, id: id.clone() });
     }
@@ -111,16 +111,8 @@ fn refuse_suspended(document: &Value, id: &Id) -> Result<(), Refusal> {
 
 /// What a settled object achieved, e.g. `applied revision main@sha1:9f86d081`.
 pub(super) fn achievement(id: &Id, document: &Value) -> String {
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let (did, revision) = match kinds::of_id(id).family {
-        Family::Source => ("fetched", text("/status/artifact/revision")),
-        _ if &*id.group == helm_release::GROUP => ("released", text("/status/history/0/chartVersion")),
-        _ => ("applied", text("/status/lastAppliedRevision")),
-    };
-    match revision {
-        "" => "reconciled".into(),
-        revision => format!("{did} revision {}", Revision::parse(revision)),
-    }
+    let achieved = kinds::of_id(id).custom.as_ref().map(|custom| (custom.achieved)(document)).unwrap_or_default();
+    if achieved.is_empty() { "reconciled".into() } else { achieved }
 }
 
 /// The object as the command line names it, e.g. `ks apps -n flux-system`.

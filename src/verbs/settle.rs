@@ -104,7 +104,7 @@ fn judge(id: &Id, document: &Value, token: Option<&str>, patience: Patience) -> 
         }
         _ => {}
     }
-    if kinds::is_static(document) {
+    if kinds::of_id(id).is_static(document) {
         // Nobody will ever answer for it.
         return Verdict::Settled;
     }

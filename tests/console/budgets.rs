@@ -12,6 +12,9 @@ use weir::store::Changes;
 use super::fleet::{self, REVISION, condition, kustomization, plain, source};
 use super::{Stage, type_into};
 
+/// The keys that list the ConfigMaps.
+const MAPS: &str = ":cm<enter>";
+
 const OBJECTS: usize = 10_000;
 
 fn config_map(number: usize, version: usize) -> serde_json::Value {
@@ -43,7 +46,7 @@ fn feed(console: &mut Console, changes: Changes) {
 #[tokio::test]
 async fn a_frame_formats_what_is_visible_and_nothing_else() {
     let stage = large().await;
-    for keys in ["E", "6"] {
+    for keys in ["E", MAPS] {
         let mut console = stage.console();
         type_into(&mut console, keys);
         let first = console.work();
@@ -63,7 +66,7 @@ async fn a_frame_formats_what_is_visible_and_nothing_else() {
 #[tokio::test]
 async fn a_change_touches_the_rows_that_changed() {
     let stage = large().await;
-    for (version, keys) in (2..).zip(["E", "6", "6d", "E/map<enter>"]) {
+    for (version, keys) in (2..).zip(["E", MAPS, &format!("{MAPS}d"), "E/map<enter>"]) {
         let mut console = stage.console();
         for effect in type_into(&mut console, keys) {
             answer_sift(&mut console, effect);
@@ -76,7 +79,7 @@ async fn a_change_touches_the_rows_that_changed() {
         feed(&mut console, changes);
         let after = console.work();
         // A list is a second screen over the tree, and each moves its own row.
-        let screens = if keys.starts_with('6') { 2 } else { 1 };
+        let screens = if keys.starts_with(MAPS) { 2 } else { 1 };
         assert!(after.rows - before.rows <= 50 * screens, "{keys}: {before:?} {after:?}");
         assert!(after.cells - before.cells <= VISIBLE, "{keys}: {before:?} {after:?}");
     }
@@ -115,7 +118,8 @@ async fn an_idle_console_draws_nothing() {
 async fn many_rows_are_filtered_outside_and_late_answers_vanish() {
     let stage = large().await;
     let mut console = stage.console();
-    let effects = type_into(&mut console, "6/map-0999");
+    type_into(&mut console, MAPS);
+    let effects = type_into(&mut console, "/map-0999");
     let sifts: Vec<Effect> = effects.iter().filter(|effect| matches!(effect, Effect::Sift(..))).cloned().collect();
     let cancels = effects.iter().filter(|effect| matches!(effect, Effect::Cancel(_))).count();
     assert_eq!((sifts.len(), cancels), (8, 7), "each key makes the one before void");

@@ -49,9 +49,9 @@ async fn the_way_to_what_is_wrong() {
 async fn lists_show_the_columns_of_their_kind() {
     snap("list-kustomizations-80x24", &Stage::fleet().await, "2").await;
     snap("list-kustomizations-by-status-120x40", &Stage::fleet().await.sized(120, 40), "2o").await;
-    snap("list-deployments-80x24", &Stage::fleet().await, "3").await;
+    snap("list-deployments-80x24", &Stage::fleet().await, "6").await;
     snap("list-kustomizations-40x12", &Stage::fleet().await.sized(40, 12), "2G").await;
-    snap("list-empty-80x24", &Stage::fleet().await, "4").await;
+    snap("list-empty-80x24", &Stage::fleet().await, "7").await;
 }
 
 /// A preview with a created, a changed and a deleted object, and something that a person should know.

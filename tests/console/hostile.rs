@@ -97,7 +97,7 @@ pub async fn poisoned(payload: &str) -> Stage {
 }
 
 /// Views that show text from outside.
-pub const VIEWS: [&str; 12] = ["", "j", "E", "1", "2", "6", "jd", "jyw", "ji", "jv", "jl", "j<ctrl-d>"];
+pub const VIEWS: [&str; 12] = ["", "j", "E", "1", "2", ":cm<enter>", "jd", "jyw", "ji", "jv", "jl", "j<ctrl-d>"];
 
 fn assert_clean(buffer: &Buffer, what: &str) {
     for cell in &buffer.content {

@@ -50,7 +50,7 @@ fn record(version: i64, status: Status, description: &str) -> Record {
 async fn stage() -> Stage {
     let stage = Stage::fleet().await;
     let how = Apply { manager: "test", force: true, dry_run: false };
-    let crd = (KIND.crd.unwrap())();
+    let crd = (KIND.custom.as_ref().unwrap().crd)();
     stage.desk.cluster.apply(&crd, &how).await.unwrap();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "web"}});
     stage.desk.cluster.apply(&namespace, &how).await.unwrap();

@@ -263,7 +263,7 @@ fn only_weirs_own_sequences_reach_the_terminal() {
     for (keys, sign) in [
         ("E", "NAME"),
         ("2", "NAMESPACE"),
-        ("6", "NAMESPACE"),
+        (":cm\r", "NAMESPACE"),
         ("2y", "YAML"),
         ("d", "Object"),
         ("i", "Ready"),

@@ -12,7 +12,7 @@ use weir::reconcile::{Crew, HelmReleases, Options};
 
 use super::{World, config_map, id, ready};
 
-fn hr(name: &str) -> Id {
+pub fn hr(name: &str) -> Id {
     helm_release::KIND.id("default", name)
 }
 
@@ -24,14 +24,14 @@ fn options() -> Options {
     }
 }
 
-async fn world() -> World {
+pub async fn world() -> World {
     let mut world = World::new(options()).await;
     world.start(Crew::default().with(HelmReleases::default()));
     world
 }
 
 /// A ConfigMap with a value, which every chart here renders.
-const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  value: {{ .Values.value \
+pub const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  value: {{ .Values.value \
                    | quote }}\n  revision: \"{{ .Release.Revision }}\"\n";
 
 /// A chart as an archive, from the texts of its templates.
@@ -81,7 +81,7 @@ pub fn release(name: &str, spec: Value) -> Value {
 }
 
 /// The records of a release, oldest first.
-async fn records(world: &World, release: &str) -> Vec<Record> {
+pub async fn records(world: &World, release: &str) -> Vec<Record> {
     let api = kinds::of("", "Secret").api();
     let selector = format!("owner=helm,name={release}");
     let secrets = world.cluster.list(&api, Some("default"), Some(&selector)).await.unwrap();
@@ -90,11 +90,11 @@ async fn records(world: &World, release: &str) -> Vec<Record> {
     records
 }
 
-async fn statuses(world: &World, release: &str) -> Vec<Status> {
+pub async fn statuses(world: &World, release: &str) -> Vec<Status> {
     records(world, release).await.iter().map(|record| record.info.status).collect()
 }
 
-fn is_ready(document: &Value) -> bool {
+pub fn is_ready(document: &Value) -> bool {
     ready(document).is_some_and(|ready| ready.status == "True")
         && document["status"]["observedGeneration"] == document["metadata"]["generation"]
 }

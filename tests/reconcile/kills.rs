@@ -180,7 +180,7 @@ async fn world(root: &Path, death: Death) -> World {
     let place = || Place::Embedded { data: None, address: None };
     let cluster = Cluster::over(api.client(), place());
     for kind in kinds::reconciled() {
-        put(&cluster, &(kind.crd.unwrap())()).await;
+        put(&cluster, &(kind.custom.as_ref().unwrap().crd)()).await;
         while cluster.find_api(kind.group, kind.kind, Some(kind.version)).await.unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -12,6 +12,7 @@ mod images;
 mod kills;
 mod kustomization;
 mod oci;
+mod release_races;
 mod remote_bases;
 mod shell;
 
@@ -60,7 +61,7 @@ impl World {
     pub async fn on(api: Embedded, options: Options) -> World {
         let cluster = Cluster::over(api.client(), Place::Embedded { data: None, address: None });
         for kind in kinds::reconciled() {
-            let crd = (kind.crd.unwrap())();
+            let crd = (kind.custom.as_ref().unwrap().crd)();
             put(&cluster, &crd).await;
             let served = async {
                 while cluster.find_api(kind.group, kind.kind, Some(kind.version)).await.unwrap().is_none() {

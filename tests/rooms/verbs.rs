@@ -62,7 +62,7 @@ async fn a_kind_is_asked_only_for_what_it_offers() {
     let bench = bench().await;
     let id = bench.apply(config_map("plain", "1")).await;
     let refusal = bench.ask(Ask::Verb(Verb::Reconcile, id.clone())).await.unwrap_err();
-    assert_eq!(refusal.message.as_str(), "a ConfigMap takes no reconcile");
+    assert_eq!(refusal.message.as_str(), format!("{id} takes no reconcile"));
     let missing = id.in_namespace("elsewhere");
     let refusal = bench.ask(Ask::Verb(Verb::Delete, missing)).await.unwrap_err();
     assert_eq!(refusal.message.as_str(), "ConfigMap/elsewhere/plain not found");

@@ -63,10 +63,10 @@ impl Cells {
 }
 
 impl RowCells {
-    /// The text of a column by its heading; empty when the kind has none.
-    pub fn named(&self, name: &str) -> Option<&Text> {
+    /// What says in a word what is there now; nothing when the kind has no such column.
+    pub fn gist(&self) -> Option<&Text> {
         let columns: &[Column] = kinds::of_id(&self.entry.object.id).columns;
-        let index = columns.iter().position(|column| column.name == name)?;
+        let index = columns.iter().position(Column::is_gist)?;
         self.texts.get(index)
     }
 }

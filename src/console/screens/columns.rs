@@ -48,7 +48,11 @@ pub fn columns_at(width: u16) -> (Vec<Column>, Vec<Wish>) {
 
 /// A revision as rows show it: the usual digest goes without its name, as eight characters tell commits apart.
 pub fn brief(revision: &Text) -> Text {
-    Text::new(revision.as_str().replace("@sha1:", "@"))
+    let is_commit = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match revision.as_str() {
+        commit if is_commit(commit) => Text::new(&commit[..8]),
+        other => Text::new(other.replace("@sha1:", "@")),
+    }
 }
 
 /// What a deployer waits for, as a hint behind its name.

@@ -137,7 +137,7 @@ impl Detail {
 
     fn show(&mut self, tab: Tab, cx: &Shared) -> Reply {
         if !self.tabs().contains(&tab) {
-            let text = format!("a {} has no {}", self.id.kind, tab.title().to_lowercase());
+            let text = format!("{} has no {}", self.id, tab.title().to_lowercase());
             return Reply::Say(Say::new(Tone::Note, text));
         }
         self.tab = tab;

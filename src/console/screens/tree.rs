@@ -124,7 +124,7 @@ impl Tree {
         let entry = row.entry.map(AsRef::as_ref);
         let revision = || {
             let cells = self.cells.get(row.id);
-            let text = cells.and_then(|cells| cells.named("REVISION")).map(brief).unwrap_or_default();
+            let text = cells.and_then(|cells| cells.gist()).map(brief).unwrap_or_default();
             Piece::text(text, Role::Text)
         };
         let role = if row.state == State::Ready { Role::Dim } else { row.state.into() };
@@ -139,7 +139,12 @@ impl Tree {
             }
             Column::Message => message(),
             // Well: what runs. Not well: why.
-            Column::Detail => Some(revision()).filter(|_| row.state == State::Ready).unwrap_or_else(message),
+            // And who reconciled without anything to name says so in words.
+            Column::Detail => match revision() {
+                _ if row.state != State::Ready => message(),
+                empty if empty.text.as_str().is_empty() && kinds::of_id(row.id).is_custom() => message(),
+                revision => revision,
+            },
         }
     }
 
@@ -301,7 +306,7 @@ impl Screen for Tree {
         self.names = visible.clone().map(|row| self.name(row, width)).collect();
         let shown: Vec<_> = visible.filter_map(|row| self.forest.row(row)).collect();
         let entries = shown.iter().filter_map(|row| row.entry);
-        self.cells.ensure(entries.clone(), |column| column.name == "REVISION");
+        self.cells.ensure(entries.clone(), kinds::Column::is_gist);
         self.due = entries.filter_map(|entry| rows::due(entry.object.created, cx.now)).min();
         // Columns only grow while a size lasts, so that nothing jumps as one scrolls.
         let widest = self.names.iter().map(|pieces| pieces_width(pieces)).max().unwrap_or(0);

@@ -222,19 +222,11 @@ impl Work<'_> {
         match self.make(&mut making, run).await {
             Ok(()) => {
                 let history = self.storage.history().await.map_err(text)?;
-                for stored in history.iter().filter(|stored| stored.version != making.record.version) {
-                    match stored.status {
-                        Status::Deployed => {
-                            let mut deployed = stored.open().map_err(text)?;
-                            deployed.info.status = Status::Superseded;
-                            self.storage.update(&deployed).await.map_err(text)?;
-                        }
-                        // A dead process did it and did not live to tell.
-                        Status::Superseded if making.resumed => {
-                            self.storage.written.insert(stored.version, stored.open().map_err(text)?);
-                        }
-                        _ => {}
-                    }
+                let others = history.iter().filter(|stored| stored.version != making.record.version);
+                for stored in others.filter(|stored| stored.status == Status::Deployed) {
+                    let mut deployed = stored.open().map_err(text)?;
+                    deployed.info.status = Status::Superseded;
+                    self.storage.update(&deployed).await.map_err(text)?;
                 }
                 let description = making.record.info.description.clone();
                 self.conclude(making.record, Status::Deployed, &description).await

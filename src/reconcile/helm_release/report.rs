@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::{Cause, Reconciled, Run, Severity};
 use super::act::Work;
 use super::leave::is_selected;
-use crate::engine::release::{Record, config_digest, document_digest, observed_digest, time_of_snapshot};
+use crate::engine::release::{Record, Status, config_digest, document_digest, observed_digest, time_of_snapshot};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{SNAPSHOT_VERSION, Snapshot, TestFilter, TestHook};
 
@@ -71,6 +71,13 @@ pub fn remember(
         history.push(new);
     }
     history.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.version));
+    // Only one is deployed, even where a dead process did not live to tell of the others and their records are trimmed.
+    let is_deployed = |snapshot: &Snapshot| snapshot.status == Status::Deployed.word();
+    if history.first().is_some_and(is_deployed) {
+        for older in history.iter_mut().skip(1).filter(|older| is_deployed(older)) {
+            older.status = Status::Superseded.word().into();
+        }
+    }
 }
 
 /// The results of the selected tests of a record.
