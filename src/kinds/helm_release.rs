@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, SUSPENDED, at};
+use super::helm_chart::ReconcileStrategy;
 use super::kustomization::{
     self, CommonMetadata, CustomHealthCheck, IgnoreRule, Image, Inventory, InventoryEntry, KubeConfigReference, Patch,
 };
@@ -73,6 +74,12 @@ pub const SNAPSHOT_VERSION: &str = "v2";
     category = "all",
     category = "fluxcd",
     category = "fluxcd-appliers",
+    validation = Rule::new("has(self.spec.chart) != has(self.spec.chartRef)")
+        .message("either chart or chartRef must be set"),
+    validation = Rule::new("!has(self.spec.chart) || self.spec.chart.spec.sourceRef.kind in ['HelmRepository', 'GitRepository', 'Bucket']")
+        .message("spec.chart.spec.sourceRef.kind must be HelmRepository, GitRepository or Bucket"),
+    validation = Rule::new("!has(self.spec.chartRef) || self.spec.chartRef.kind in ['OCIRepository', 'HelmChart', 'ExternalArtifact']")
+        .message("spec.chartRef.kind must be OCIRepository, HelmChart or ExternalArtifact"),
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#
@@ -174,7 +181,7 @@ pub struct ChartTemplateSpec {
     pub interval: Option<String>,
     /// ChartVersion or Revision; ChartVersion when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reconcile_strategy: Option<String>,
+    pub reconcile_strategy: Option<ReconcileStrategy>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values_files: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,6 +194,7 @@ pub struct ChartTemplateSpec {
 #[serde(rename_all = "camelCase")]
 pub struct ChartVerification {
     /// cosign or notation.
+    #[schemars(extend("enum" = ["cosign", "notation"]))]
     pub provider: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
@@ -208,6 +216,7 @@ pub struct ChartReference {
 #[serde(rename_all = "camelCase")]
 pub struct ValuesReference {
     /// ConfigMap or Secret.
+    #[schemars(extend("enum" = ["Secret", "ConfigMap"]))]
     pub kind: String,
     pub name: String,
     /// `values.yaml` when absent.
@@ -255,8 +264,16 @@ pub enum PostRenderStrategy {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitStrategy {
-    /// poller or legacy.
-    pub name: String,
+    /// poller or legacy; weir judges by kstatus in both.
+    pub name: WaitName,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitName {
+    #[default]
+    Poller,
+    Legacy,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -292,15 +309,26 @@ pub enum ApplyMode {
     Auto,
 }
 
-/// RemediateOnFailure or RetryOnFailure.
+/// What follows a failed action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.retryInterval) || self.name == 'RetryOnFailure'",
+    "message": "retryInterval is for the strategy RetryOnFailure"
+}]))]
 pub struct ActionStrategy {
-    pub name: String,
+    pub name: StrategyName,
     /// 5m when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     pub retry_interval: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StrategyName {
+    #[default]
+    RemediateOnFailure,
+    RetryOnFailure,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -474,7 +502,16 @@ pub struct Uninstall {
     pub disable_wait: Option<bool>,
     /// background, foreground or orphan; background when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deletion_propagation: Option<String>,
+    pub deletion_propagation: Option<DeletionPropagation>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionPropagation {
+    #[default]
+    Background,
+    Foreground,
+    Orphan,
 }
 
 /// What was released, and how it went.

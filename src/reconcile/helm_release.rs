@@ -26,7 +26,6 @@ mod storage;
 mod values;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use self::act::Work;
 use self::cycle::Cycle;
@@ -47,14 +46,9 @@ use crate::kinds::helm_release::{self, HelmReleaseStatus};
 
 /// The Helm that charts are told they run under.
 const HELM_VERSION: &str = "v4.3.1";
-/// How long what the server serves is taken as known.
-const CAPABILITIES: Duration = Duration::from_secs(30);
 
 /// Reconciles HelmReleases.
-#[derive(Default)]
-pub struct HelmReleases {
-    capabilities: tokio::sync::Mutex<Option<(Instant, Arc<Capabilities>)>>,
-}
+pub struct HelmReleases;
 
 impl Reconciler for HelmReleases {
     type Object = HelmRelease;
@@ -79,15 +73,11 @@ impl Reconciler for HelmReleases {
             metadata_digest,
         };
         attempt(object, &wanted, oci_digest.clone(), reset);
-        let capabilities = self.capabilities(cx).await;
-        let capabilities = capabilities.map_err(|error| {
-            Failure::Retry(Cause::new("RESTClientError", format!("the cluster does not say what it serves: {error}")))
-        })?;
         let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
         let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
         let interval = plan.interval;
         let chart = Arc::new(chart);
-        let work = Work { cx, plan, storage, chart, values, capabilities, oci_digest, wanted, release, namespace };
+        let work = Work { cx, plan, storage, chart, values, oci_digest, wanted, release, namespace };
         Cycle { work, object, run, done: Vec::new(), drifts: Vec::new() }.go(force).await?;
         Ok(Next::After(interval))
     }
@@ -98,7 +88,7 @@ impl Reconciler for HelmReleases {
         }
         let status = object.status.clone().unwrap_or_default();
         if status.storage_namespace.is_some() && is_ours(cx, object, &status).await? {
-            let plan = Plan::of(object, &cx.options)?;
+            let plan = Plan::read(object)?;
             uninstall_old(cx, &plan, object, run).await?;
             let status = object.status.get_or_insert_default();
             status.history.clear();
@@ -113,17 +103,6 @@ impl Reconciler for HelmReleases {
 }
 
 impl HelmReleases {
-    async fn capabilities(&self, cx: &Context) -> Result<Arc<Capabilities>, ClusterError> {
-        let mut known = self.capabilities.lock().await;
-        if let Some((at, capabilities)) = known.as_ref().filter(|(at, _)| at.elapsed() < CAPABILITIES) {
-            tracing::trace!("what is served was asked {:?} ago", at.elapsed());
-            return Ok(capabilities.clone());
-        }
-        let fresh = Arc::new(capabilities(cx).await?);
-        *known = Some((Instant::now(), fresh.clone()));
-        Ok(fresh)
-    }
-
     /// Uninstalls the release from where the spec had it before.
     ///
     /// Errors as stalled when another chart takes its place and nobody said how.

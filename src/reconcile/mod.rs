@@ -61,7 +61,7 @@ pub fn start_all(cx: Context) -> Running {
 
 fn crew() -> Crew {
     let sources = Crew::default().with(GitRepositories).with(OciRepositories).with(HelmRepositories).with(HelmCharts);
-    let deployers = sources.with(Kustomizer).with(HelmReleases::default());
+    let deployers = sources.with(Kustomizer).with(HelmReleases);
     deployers.with(ImageRepositories).with(ImagePolicies).with(ImageAutomations)
 }
 

@@ -26,7 +26,7 @@ fn options() -> Options {
 
 pub async fn world() -> World {
     let mut world = World::new(options()).await;
-    world.start(Crew::default().with(HelmReleases::default()));
+    world.start(Crew::default().with(HelmReleases));
     world
 }
 
@@ -107,7 +107,7 @@ fn value(expected: &'static str) -> impl Fn(&Value) -> bool {
     move |document| document["data"]["value"] == expected
 }
 
-async fn request(world: &World, id: &Id, keys: &[&str]) {
+pub async fn request(world: &World, id: &Id, keys: &[&str]) {
     let token = format!("t{}", rand::random::<u32>());
     let mut annotations = json!({meta::REQUESTED_AT: token});
     for key in keys {

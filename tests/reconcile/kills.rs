@@ -202,7 +202,7 @@ fn child() {
     runtime.block_on(async {
         let mut world = world(Path::new(&root), death).await;
         act(&world, stage).await;
-        world.start(Crew::default().with(HelmReleases::default()));
+        world.start(Crew::default().with(HelmReleases));
         wait(&world, stage).await;
         world.stop().await;
         say(&format!("end {}", describe(&world).await));

@@ -12,6 +12,7 @@ mod images;
 mod kills;
 mod kustomization;
 mod oci;
+mod release_cases;
 mod release_races;
 mod remote_bases;
 mod shell;

@@ -41,14 +41,6 @@ fn spec(args: &Args) -> Result<HelmChartSpec, CliError> {
     let source_ref = source_ref(&source)?;
     let chart = given(&args.chart)
         .ok_or_else(|| CliError::user("--chart is required", "its name, or its path in the source"))?;
-    let strategy = match args.reconcile_strategy.as_str() {
-        "ChartVersion" => ReconcileStrategy::ChartVersion,
-        "Revision" => ReconcileStrategy::Revision,
-        other => {
-            let hint = "use ChartVersion or Revision";
-            return Err(CliError::user(format!("--reconcile-strategy {other:?} is not known"), hint));
-        }
-    };
     let verify = args.verification.wanted()?.map(|wanted| ChartVerification {
         provider: wanted.provider,
         secret_ref: wanted.secret_ref,
@@ -59,10 +51,22 @@ fn spec(args: &Args) -> Result<HelmChartSpec, CliError> {
         version: given(&args.chart_version),
         source_ref,
         interval: args.shared.interval(),
-        reconcile_strategy: Some(strategy),
+        reconcile_strategy: Some(strategy(&args.reconcile_strategy)?),
         verify,
         ..HelmChartSpec::default()
     })
+}
+
+/// Reads `--reconcile-strategy`.
+pub fn strategy(text: &str) -> Result<ReconcileStrategy, CliError> {
+    match text {
+        "ChartVersion" => Ok(ReconcileStrategy::ChartVersion),
+        "Revision" => Ok(ReconcileStrategy::Revision),
+        other => {
+            let message = format!("--reconcile-strategy {other:?} is not known");
+            Err(CliError::user(message, "it is ChartVersion or Revision"))
+        }
+    }
 }
 
 /// `Kind/name`; the kind is read in any case.

@@ -7,7 +7,7 @@ use clap::ArgAction;
 use serde_json::{Map, Value};
 
 use super::reference::{self, Reference};
-use super::{Shared, document, finish, given};
+use super::{Shared, document, finish, given, helm_chart};
 use crate::base::format_duration;
 use crate::cli::global::duration;
 use crate::cli::{CliError, Cx};
@@ -119,10 +119,6 @@ fn spec(args: &Args) -> Result<HelmReleaseSpec, CliError> {
 fn template(args: &Args, chart: String) -> Result<ChartTemplate, CliError> {
     let named = given(&args.source)
         .ok_or_else(|| CliError::user("--source is required with --chart", "e.g. --source=HelmRepository/podinfo"))?;
-    if !["ChartVersion", "Revision"].contains(&args.reconcile_strategy.as_str()) {
-        let message = format!("--reconcile-strategy {:?} is not known", args.reconcile_strategy);
-        return Err(CliError::user(message, "it is ChartVersion or Revision"));
-    }
     Ok(ChartTemplate {
         metadata: None,
         spec: ChartTemplateSpec {
@@ -130,7 +126,7 @@ fn template(args: &Args, chart: String) -> Result<ChartTemplate, CliError> {
             version: given(&args.chart_version),
             source_ref: source("--source", &named, &["HelmRepository", "GitRepository", "Bucket"])?,
             interval: args.chart_interval.map(format_duration),
-            reconcile_strategy: Some(args.reconcile_strategy.clone()),
+            reconcile_strategy: Some(helm_chart::strategy(&args.reconcile_strategy)?),
             ..ChartTemplateSpec::default()
         },
     })

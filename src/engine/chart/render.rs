@@ -61,6 +61,17 @@ impl Chart {
         self.render_as(given, release, capabilities, world, |_, _| Ok(()))
     }
 
+    /// The files of all `crds/` directories, of the dependencies that the values switch on too.
+    ///
+    /// Errors when a dependency is missing.
+    pub fn definitions(&self, given: &Values) -> Result<Vec<ChartFile>, ChartError> {
+        let mut chart = self.clone();
+        dependencies::resolve(&mut chart, given)?;
+        let mut crds = Vec::new();
+        collect_crds(&chart, "", &mut crds);
+        Ok(crds)
+    }
+
     fn render_as(
         &self,
         given: &Values,

@@ -15,8 +15,8 @@ use super::objects::{self, Manner, Objects, Placed};
 use super::plan::{Action, Plan};
 use super::render::Rendering;
 use super::storage::Storage;
-use crate::engine::chart::{self, Capabilities, Chart};
-use crate::engine::release::{Info, Record, Status, stored_chart};
+use crate::engine::chart::{self, Chart};
+use crate::engine::release::{Info, Record, Status, config_digest, stored_chart};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::ApplyMode;
 
@@ -27,7 +27,6 @@ pub struct Work<'a> {
     pub storage: Storage<'a>,
     pub chart: Arc<Chart>,
     pub values: Map<String, Value>,
-    pub capabilities: Arc<Capabilities>,
     pub oci_digest: Option<String>,
     pub wanted: Wanted,
     pub release: String,
@@ -233,8 +232,11 @@ impl Work<'_> {
             }
             Err((created, error)) => {
                 let why = format!("Rollback {:?} failed: {error}", self.release);
-                current.info.status = Status::Superseded;
-                self.storage.update(&current).await.map_err(text)?;
+                // Helm supersedes what failed too, and would take it for a good target of the next rollback.
+                if current.info.status == Status::Deployed {
+                    current.info.status = Status::Superseded;
+                    self.storage.update(&current).await.map_err(text)?;
+                }
                 self.conclude(making.record, Status::Failed, &why).await?;
                 self.clean_up(&making.action, &created, error).await
             }
@@ -251,9 +253,20 @@ impl Work<'_> {
         let mut chart = (*self.chart).clone();
         chart.values = current.merged_values();
         self.chart = Arc::new(chart);
-        let mut values = current.config.clone();
-        chart::merge(&mut values, std::mem::take(&mut self.values));
-        self.values = values;
+        self.values = self.reused(current);
+    }
+
+    /// The values over those of a release before.
+    fn reused(&self, before: &Record) -> Map<String, Value> {
+        let mut values = before.config.clone();
+        chart::merge(&mut values, self.values.clone());
+        values
+    }
+
+    /// What is wanted, where values are kept: those of the last release under the own ones, so that it comes to rest.
+    pub fn wanted_over(&self, last: Option<&Record>) -> Wanted {
+        let kept = last.filter(|_| self.plan.preserve_values).map(|last| config_digest(&self.reused(last)));
+        Wanted { config_digest: kept.unwrap_or_else(|| self.wanted.config_digest.clone()), ..self.wanted.clone() }
     }
 
     fn record(&self, rendering: &Rendering, status: Status, description: &str, server_side: bool) -> Record {

@@ -190,7 +190,8 @@ impl Cycle<'_, '_> {
     }
 
     async fn state(&mut self, observed: &Observed) -> Result<State, Failure> {
-        let state = decide::state(self.object, &self.work.plan, observed, &self.work.wanted);
+        let state =
+            decide::state(self.object, &self.work.plan, observed, &self.work.wanted_over(observed.last.as_ref()));
         if state != State::InSync || self.work.plan.drift == DriftMode::Disabled {
             return Ok(state);
         }

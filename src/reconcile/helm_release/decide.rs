@@ -171,16 +171,19 @@ pub fn state(object: &HelmRelease, plan: &Plan, observed: &Observed, wanted: &Wa
         return if observed.orphans { State::Orphaned } else { State::Absent };
     };
     if last.info.status.is_pending() {
-        // A person's own `helm upgrade` is never taken from them; see reliability H2.
-        let patience = plan.timeout.saturating_mul(2).max(Duration::from_secs(600));
-        return match patience.checked_sub(observed.age).filter(|rest| !rest.is_zero()) {
+        return match patience(plan).checked_sub(observed.age).filter(|rest| !rest.is_zero()) {
             Some(rest) if !observed.own => State::Held(rest),
             _ if observed.resumable => State::Interrupted(last.info.status),
             _ => State::Locked,
         };
     }
     if last.info.status == Status::Uninstalling {
-        return State::Leaving;
+        let is_own = status.history.first().is_some_and(|latest| Status::of(&latest.status) == Status::Uninstalling);
+        return match patience(plan).checked_sub(observed.age).filter(|rest| !rest.is_zero()) {
+            _ if is_own => State::Leaving,
+            Some(rest) => State::Held(rest),
+            None => State::Unknown(Status::Uninstalling),
+        };
     }
     let Some(latest) = status.history.first() else {
         return if last.info.status == Status::Uninstalled { State::Absent } else { State::Unmanaged };
@@ -194,6 +197,11 @@ pub fn state(object: &HelmRelease, plan: &Plan, observed: &Observed, wanted: &Wa
         Status::Deployed => deployed(object, plan, last, latest, wanted),
         other => State::Unknown(other),
     }
+}
+
+/// How long what a person's own `helm` has begun is theirs; see reliability H2.
+fn patience(plan: &Plan) -> Duration {
+    plan.timeout.saturating_mul(2).max(Duration::from_secs(600))
 }
 
 fn deployed(object: &HelmRelease, plan: &Plan, last: &Record, latest: &Snapshot, wanted: &Wanted) -> State {

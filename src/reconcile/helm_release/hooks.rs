@@ -64,15 +64,15 @@ impl Hooks<'_, '_> {
                 }
             };
             if let Err(error) = outcome {
-                self.delete_by(&record.hooks[at], "hook-failed").await.ok();
+                self.delete_by(&record.hooks[at], "hook-failed", run).await.ok();
                 for &before in &order[..place] {
-                    self.delete_by(&record.hooks[before], "hook-succeeded").await?;
+                    self.delete_by(&record.hooks[before], "hook-succeeded", run).await?;
                 }
                 return Err(error);
             }
         }
         for &at in order.iter().rev() {
-            self.delete_by(&record.hooks[at], "hook-succeeded").await?;
+            self.delete_by(&record.hooks[at], "hook-succeeded", run).await?;
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Hooks<'_, '_> {
         if record.hooks[at].delete_policies.is_empty() {
             record.hooks[at].delete_policies = vec!["before-hook-creation".into()];
         }
-        self.delete_by(&record.hooks[at], "before-hook-creation").await?;
+        self.delete_by(&record.hooks[at], "before-hook-creation", run).await?;
         let path = record.hooks[at].path.clone();
         let placed = self.objects.read(&record.hooks[at].manifest).await;
         let placed =
@@ -182,7 +182,7 @@ impl Hooks<'_, '_> {
     }
 
     /// Deletes the object of a hook, if its policy says so, and waits until it is gone. Definitions are never deleted.
-    async fn delete_by(&self, hook: &Hook, policy: &str) -> Result<(), String> {
+    async fn delete_by(&self, hook: &Hook, policy: &str, run: &mut Run) -> Result<(), String> {
         let has = hook.delete_policies.iter().any(|known| known == policy);
         if !has || hook.kind == "CustomResourceDefinition" {
             return Ok(());
@@ -197,7 +197,7 @@ impl Hooks<'_, '_> {
                 ids.push(placed.id.clone());
             }
         }
-        self.objects.wait_gone(&ids, self.timeout).await
+        run.rest(self.objects.wait_gone(&ids, self.timeout)).await
     }
 }
 

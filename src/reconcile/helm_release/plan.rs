@@ -9,8 +9,8 @@ use crate::base::{format_duration, parse_duration};
 use crate::cluster::Propagation;
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{
-    ActionStrategy, ApplyMode, CrdsPolicy, DriftMode, Install, Remediation, RemediationStrategy, Rollback, TestFilter,
-    Uninstall, Upgrade,
+    ActionStrategy, ApplyMode, CrdsPolicy, DeletionPropagation, DriftMode, Install, Remediation, RemediationStrategy,
+    Rollback, StrategyName, TestFilter, Uninstall, Upgrade,
 };
 
 /// The times and switches of one spec.
@@ -43,6 +43,8 @@ pub struct Action {
     pub wait_for_jobs: bool,
     pub hooks: bool,
     pub crds: CrdsPolicy,
+    /// Whether the values must be what the chart's schema says.
+    pub schema: bool,
     pub apply: ApplyMode,
     pub force: bool,
     pub cleanup: bool,
@@ -100,6 +102,14 @@ impl Plan {
             return Err(Failure::Stalled(Cause::new("FeatureGateDisabled", message)));
         }
         check_namespaces(object, options)?;
+        Plan::read(object)
+    }
+
+    /// Reads the times and switches alone: what is to go needs nothing else.
+    ///
+    /// Errors as stalled when a time is none.
+    pub fn read(object: &HelmRelease) -> Result<Plan, Failure> {
+        let spec = &object.spec;
         let interval = Times::read("interval", Some(&spec.interval), Duration::ZERO)?;
         let timeout = Times::read("timeout", spec.timeout.as_ref(), Duration::from_secs(300))?;
         let (install, upgrade) = (spec.install.clone().unwrap_or_default(), spec.upgrade.clone().unwrap_or_default());
@@ -123,10 +133,10 @@ impl Plan {
                 filters: test.filters,
             },
             keep_history: on(uninstall.keep_history),
-            propagation: match uninstall.deletion_propagation.as_deref() {
-                Some("foreground") => Propagation::Foreground,
-                Some("orphan") => Propagation::Orphan,
-                _ => Propagation::Background,
+            propagation: match uninstall.deletion_propagation.unwrap_or_default() {
+                DeletionPropagation::Background => Propagation::Background,
+                DeletionPropagation::Foreground => Propagation::Foreground,
+                DeletionPropagation::Orphan => Propagation::Orphan,
             },
             create_namespace: on(install.create_namespace) && spec.target_namespace.is_some(),
             replace: on(install.replace),
@@ -163,6 +173,7 @@ fn plain(timeout: Duration) -> Action {
         wait_for_jobs: true,
         hooks: true,
         crds: CrdsPolicy::Create,
+        schema: true,
         apply: ApplyMode::Auto,
         force: false,
         cleanup: false,
@@ -177,6 +188,7 @@ fn for_install(install: &Install, timeout: Duration) -> Result<Action, Failure> 
         wait_for_jobs: !on(install.disable_wait_for_jobs),
         hooks: !on(install.disable_hooks),
         crds: install.crds.unwrap_or_default(),
+        schema: !on(install.disable_schema_validation),
         apply: if install.server_side_apply == Some(false) { ApplyMode::Disabled } else { ApplyMode::Enabled },
         ..plain(timeout)
     })
@@ -190,6 +202,7 @@ fn for_upgrade(upgrade: &Upgrade, timeout: Duration) -> Result<Action, Failure> 
         wait_for_jobs: !on(upgrade.disable_wait_for_jobs),
         hooks: !on(upgrade.disable_hooks),
         crds: upgrade.crds.unwrap_or_default(),
+        schema: !on(upgrade.disable_schema_validation),
         apply: upgrade.server_side_apply.unwrap_or_default(),
         force: on(upgrade.force),
         cleanup: on(upgrade.cleanup_on_fail),
@@ -231,7 +244,7 @@ fn remedy(
     let given = given.cloned().unwrap_or_default();
     let retries = given.retries.unwrap_or(0);
     let retry = match strategy {
-        Some(strategy) if strategy.name == "RetryOnFailure" => {
+        Some(strategy) if strategy.name == StrategyName::RetryOnFailure => {
             Some(Times::read("strategy.retryInterval", strategy.retry_interval.as_ref(), Duration::from_secs(300))?)
         }
         _ => None,

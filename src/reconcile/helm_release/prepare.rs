@@ -5,16 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::super::Run;
+use super::super::{Run, Severity};
 use super::act::{Work, text};
 use super::objects::{self, Manner, Placed};
 use super::plan::Action;
 use super::render::{Ingredients, Rendering, render, set};
 use crate::base::Id;
 use crate::cluster::{Apply, ClusterError};
-use crate::engine::chart::Release;
+use crate::engine::chart::{ChartFile, Release};
+use crate::engine::release::documents;
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{CrdsPolicy, OWNER_NAME, OWNER_NAMESPACE};
 use crate::kinds::kustomization::Inventory;
@@ -35,19 +36,13 @@ impl Work<'_> {
         action: &Action,
         server_side: bool,
     ) -> Result<(Rendering, Vec<Placed>), String> {
-        let mut rendering = self.render(object, revision, is_upgrade, action.timeout).await?;
         let mut crds = Vec::new();
-        if action.crds != CrdsPolicy::Skip && !rendering.crds.is_empty() {
-            let applied = self.apply_definitions(object, run, &rendering.crds, action.crds, server_side).await;
-            let (all, changed) =
-                applied.map_err(|error| format!("failed to apply CustomResourceDefinitions: {error}"))?;
-            crds = all;
-            if changed {
-                self.capabilities = Arc::new(super::capabilities(self.cx).await.map_err(text)?);
-                rendering = self.render(object, revision, is_upgrade, action.timeout).await?;
-            }
+        if action.crds != CrdsPolicy::Skip {
+            let files = self.chart.definitions(&self.values).map_err(text)?;
+            let applied = self.apply_definitions(object, run, &files, action.crds, server_side).await;
+            crds = applied.map_err(|error| format!("failed to apply CustomResourceDefinitions: {error}"))?;
         }
-        Ok((rendering, crds))
+        Ok((self.render(object, revision, is_upgrade, action).await?, crds))
     }
 
     /// Renders the release.
@@ -58,17 +53,21 @@ impl Work<'_> {
         object: &HelmRelease,
         revision: i64,
         is_upgrade: bool,
-        timeout: Duration,
+        action: &Action,
     ) -> Result<Rendering, String> {
         let (name, namespace) = (self.release.clone(), self.namespace.clone());
+        // Asked anew each time: what was installed a moment ago decides what a chart renders.
+        let served = super::capabilities(self.cx).await;
+        let served = served.map_err(|error| format!("the cluster does not say what it serves: {error}"))?;
         let with = Ingredients {
             cluster: &self.cx.cluster,
             object,
             chart: &self.chart,
             values: &self.values,
-            capabilities: &self.capabilities,
+            capabilities: &Arc::new(served),
+            schema: action.schema,
             release: Release { name, namespace, revision, is_upgrade },
-            timeout,
+            timeout: action.timeout,
         };
         render(with).await
     }
@@ -112,21 +111,30 @@ impl Work<'_> {
         }
     }
 
-    /// Applies the definitions of `crds/`; answers all of them, and whether any was new or changed.
+    /// Applies the definitions of `crds/` and answers all of them; what else lies there is told and left alone.
     async fn apply_definitions(
         &self,
         object: &HelmRelease,
         run: &mut Run,
-        files: &[(String, String)],
+        files: &[ChartFile],
         policy: CrdsPolicy,
         server_side: bool,
-    ) -> Result<(Vec<Placed>, bool), String> {
-        let mut all = Vec::new();
-        for (path, file) in files {
-            let read = self.objects().read(file).await;
-            let read =
-                read.map_err(|error| format!("failed to parse CustomResourceDefinitions from {path}: {error}"))?;
-            all.extend(read.into_iter().filter(|placed| &*placed.id.kind == "CustomResourceDefinition"));
+    ) -> Result<Vec<Placed>, String> {
+        let (mut all, mut others) = (Vec::new(), Vec::new());
+        for file in files {
+            let path = &file.path;
+            for document in documents(&file.text())
+                .map_err(|error| format!("failed to parse CustomResourceDefinitions from {path}: {error}"))?
+            {
+                match Id::of(&document).filter(is_definition) {
+                    Some(_) => all.push(self.objects().place(document).await?),
+                    None => others.push(format!("{} in {path}", named(&document))),
+                }
+            }
+        }
+        if !others.is_empty() {
+            let message = format!("crds/ is for definitions alone, these were left out: {}", others.join(", "));
+            run.event(Severity::Info, "Progressing", &message, &[]).await;
         }
         let mut wanted = Vec::new();
         for placed in &mut all {
@@ -137,13 +145,20 @@ impl Work<'_> {
                 wanted.push(placed.clone());
             }
         }
-        if wanted.is_empty() {
-            return Ok((all, false));
+        if !wanted.is_empty() {
+            let manner = Manner { server_side, replace: !server_side };
+            self.objects().write(&[], &wanted, manner).await.1?;
+            self.objects().wait(run, &wanted, false, DEFINITIONS).await?;
         }
-        let manner = Manner { server_side, replace: !server_side };
-        let (created, written) = self.objects().write(&[], &wanted, manner).await;
-        written?;
-        self.objects().wait(run, &wanted, false, DEFINITIONS).await?;
-        Ok((all, !created.is_empty() || policy == CrdsPolicy::CreateReplace))
+        Ok(all)
     }
+}
+
+/// Whether it is what `crds/` is for.
+pub fn is_definition(id: &Id) -> bool {
+    &*id.group == "apiextensions.k8s.io" && &*id.kind == "CustomResourceDefinition"
+}
+
+fn named(document: &Value) -> String {
+    Id::of(document).map_or_else(|| "a document without a kind or a name".into(), |id| id.to_string())
 }

@@ -14,9 +14,10 @@ use super::act::Work;
 use super::decide::{self, Observed, State, Wanted};
 use super::objects::{MANAGER, Objects, Placed, is_kept};
 use super::plan::Plan;
+use super::prepare::is_definition;
 use super::source::{self, Loaded};
 use super::storage::Storage;
-use super::{capabilities, drift, report, values};
+use super::{drift, report, values};
 use crate::base::{Id, Text, Value};
 use crate::cluster::{Apply, ClusterError};
 use crate::engine::diff::{self, Preview, decided};
@@ -36,7 +37,6 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
     let values = values::compose(&cx.cluster, object).await;
     let values = values.map_err(|error| Failure::Retry(Cause::new("ValuesError", error)))?;
     let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
-    let served = capabilities(cx).await.map_err(|error| failed(&error))?;
     let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
     let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
     let (renderers_digest, metadata_digest) = report::renderer_digests(object);
@@ -47,8 +47,8 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
         renderers_digest,
         metadata_digest,
     };
-    let (chart, capabilities) = (Arc::new(chart), Arc::new(served));
-    let work = Work { cx, plan, storage, chart, values, capabilities, oci_digest, wanted, release, namespace };
+    let chart = Arc::new(chart);
+    let work = Work { cx, plan, storage, chart, values, oci_digest, wanted, release, namespace };
     let last = work.storage.last().await.map_err(|error| failed(&error))?;
     let own = last.as_ref().is_some_and(|last| work.storage.is_own(last));
     let observed = Observed { last: last.clone(), own, ..Observed::default() };
@@ -114,13 +114,14 @@ async fn changed(
 ) -> Result<(), Failure> {
     let revision = last.map_or(1, |record| record.version + 1);
     let reason = if last.is_some() { "UpgradeFailed" } else { "InstallFailed" };
-    let rendering = work.render(object, revision, last.is_some(), work.plan.upgrade.timeout).await;
+    let action = if last.is_some() { &work.plan.upgrade } else { &work.plan.install };
+    let rendering = work.render(object, revision, last.is_some(), action).await;
     let rendering = rendering.map_err(|error| Failure::Retry(Cause::new(reason, error)))?;
     let objects = work.objects();
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    if work.plan.upgrade.crds != CrdsPolicy::Skip {
+    if action.crds != CrdsPolicy::Skip {
         for (_, file) in &rendering.crds {
-            let seen = definitions(&objects, file, work.plan.upgrade.crds, &mut before, &mut after).await;
+            let seen = definitions(&objects, file, action.crds, &mut before, &mut after).await;
             preview.notes.extend(seen.err().map(Text::new));
         }
     }
@@ -216,7 +217,7 @@ async fn definitions(
     before: &mut Vec<Value>,
     after: &mut Vec<Value>,
 ) -> Result<(), String> {
-    for placed in objects.read(file).await? {
+    for placed in objects.read(file).await?.into_iter().filter(|placed| is_definition(&placed.id)) {
         let live = objects.cx.cluster.get_as(&placed.api, &placed.id).await;
         let live = live.map_err(|error| format!("{}: {error}", placed.id))?;
         if live.is_some() && policy == CrdsPolicy::Create {

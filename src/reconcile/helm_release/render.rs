@@ -45,6 +45,8 @@ pub struct Ingredients<'a> {
     pub values: &'a Map<String, Value>,
     pub capabilities: &'a Arc<Capabilities>,
     pub release: Release,
+    /// Whether the values must be what the chart's schema says.
+    pub schema: bool,
     pub timeout: Duration,
 }
 
@@ -57,7 +59,8 @@ pub async fn render(with: Ingredients<'_>) -> Result<Rendering, String> {
     let rendered = loop {
         let (chart, capabilities) = (with.chart.clone(), with.capabilities.clone());
         let (values, release, known) = (with.values.clone(), with.release.clone(), answers.clone());
-        let work = tokio::task::spawn_blocking(move || run(&chart, &values, &release, &capabilities, &known, deadline));
+        let how = (with.schema, deadline);
+        let work = tokio::task::spawn_blocking(move || run(&chart, &values, &release, &capabilities, &known, how));
         let outcome = work.await.map_err(|panic| format!("internal error, please report it: {panic}"))?;
         match outcome {
             Ok(rendered) => break rendered,
@@ -82,7 +85,7 @@ fn run(
     release: &Release,
     capabilities: &Capabilities,
     answers: &BTreeMap<Lookup, Value>,
-    deadline: Instant,
+    (schema, deadline): (bool, Instant),
 ) -> Result<Rendered, ChartError> {
     let random = |bytes: &mut [u8]| rand::fill(bytes);
     let zones = |name: &str| jiff::tz::TimeZone::get(name).ok();
@@ -95,7 +98,10 @@ fn run(
         stop: Some(&stop),
         limits: Limits::default(),
     };
-    chart.render(values, release, capabilities, &world)
+    match schema {
+        true => chart.render(values, release, capabilities, &world),
+        false => chart.render_unchecked(values, release, capabilities, &world),
+    }
 }
 
 /// What a template finds: an object, a list, or nothing.

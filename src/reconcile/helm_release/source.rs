@@ -93,7 +93,7 @@ fn document(id: &Id, template: &ChartTemplate, object: &HelmRelease) -> Value {
         }
     };
     put("version", spec.version.clone().map(Value::from));
-    put("reconcileStrategy", spec.reconcile_strategy.clone().map(Value::from));
+    put("reconcileStrategy", spec.reconcile_strategy.map(|strategy| json!(strategy)));
     put("valuesFiles", (!spec.values_files.is_empty()).then(|| spec.values_files.clone().into()));
     put("ignoreMissingValuesFiles", spec.ignore_missing_values_files.map(Value::from));
     put("verify", spec.verify.as_ref().and_then(|verify| serde_json::to_value(verify).ok()));

@@ -80,11 +80,17 @@ impl<'a> Storage<'a> {
         let secrets = self.cluster.list(&api, Some(&self.namespace), Some(&selector)).await?;
         let stored = |secret: Value| {
             let label = |key: &str| secret["metadata"]["labels"][key].as_str().unwrap_or_default();
-            let version = label("version").parse().ok()?;
+            let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+            let in_name = || name.rsplit_once(".v").and_then(|(_, version)| version.parse().ok());
+            let version = label("version").parse().ok().or_else(in_name);
+            let version = version.ok_or_else(|| RecordError {
+                secret: name.to_owned(),
+                why: "neither its label nor its name has a version".into(),
+            })?;
             let status = Status::of(label("status"));
-            Some(Stored { version, status, secret })
+            Ok(Stored { version, status, secret })
         };
-        let mut all: Vec<Stored> = secrets.into_iter().filter_map(stored).collect();
+        let mut all = secrets.into_iter().map(stored).collect::<Result<Vec<Stored>, RecordError>>()?;
         all.sort_by_key(|stored| stored.version);
         Ok(all)
     }
