@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 pub use read::{Index, read};
 
-use super::http::{Client, Credentials, HttpError, Request};
+use super::http::{Client, Credentials, HttpError, Request, bare};
 use crate::base::{Digest, Text, yaml};
 use crate::engine::semver_range::{Range, RangeError, parse_version};
 
@@ -141,7 +141,7 @@ impl HelmRepository {
     /// Source: helm pkg/repo (ResolveReferenceURL): the repository's query goes along to its own host.
     pub fn address(&self, chart: &ChartVersion) -> Result<Url, IndexError> {
         let reference = chart.urls.iter().flatten().next().map_or("", String::as_str);
-        let refused = || IndexError::Address { name: chart.name.clone(), address: Text::new(reference).into_string() };
+        let refused = || IndexError::Address { name: chart.name.clone(), address: bare(reference) };
         if reference.is_empty() {
             return Err(refused());
         }
@@ -207,7 +207,7 @@ pub fn normalize(url: &str) -> String {
 }
 
 fn parse(text: &str) -> Result<Url, IndexError> {
-    let refuse = |why| IndexError::Url(Text::new(text.split(['?', '@']).next().unwrap_or_default()).into_string(), why);
+    let refuse = |why| IndexError::Url(bare(text), why);
     let url = Url::parse(text).map_err(|_| refuse("it cannot be read"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
@@ -321,6 +321,14 @@ entries:
         assert_eq!(json["entries"]["app"][4]["appVersion"], "9", "all that an entry says is kept");
         assert_eq!(json["entries"]["app"][7]["appVersion"], "2", "as text");
         assert_eq!(read(&index.to_json()).unwrap().to_json(), index.to_json(), "JSON is read like YAML");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_shows_no_password() {
+        for url in ["https://user:canary@host:99999/", "ftp://user:canary@host/x?canary"] {
+            let told = parse(url).unwrap_err().to_string();
+            assert!(told.contains("host") && !told.contains("canary"), "{told}");
+        }
     }
 
     #[test]

@@ -307,6 +307,27 @@ pub fn header(headers: &mut HeaderMap, name: &'static str, value: &str) -> Resul
     Ok(())
 }
 
+/// The address without user, password and query, for messages; also of what is no URL.
+pub fn bare(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let is_read = !scheme.is_empty() && Url::parse(url).is_ok();
+    let slashes = |c| matches!(c, '/' | '\\');
+    let rest = if is_read { rest.trim_start_matches(slashes) } else { rest };
+    // In a URL the user ends before the path. Of another text nobody knows where a password ends: before the last @.
+    let end = if is_read { rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()) } else { rest.len() };
+    let rest = match rest[..end].rsplit_once('@') {
+        Some((before, digest)) if digest.starts_with("sha256:") => match before.rsplit_once('@') {
+            Some((user, _)) => &rest[user.len() + 1..],
+            None => rest,
+        },
+        Some((user, _)) => &rest[user.len() + 1..],
+        None => rest,
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let shown = if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") };
+    Text::new(shown).into_string()
+}
+
 fn host(url: &Url) -> String {
     let mut text = url.host_str().unwrap_or("?").to_owned();
     if let Some(port) = url.port() {
@@ -412,6 +433,28 @@ mod tests {
     fn only_http_is_spoken_and_errors_hide_credentials() {
         let error = parse("ftp://user:secret@host/x?token=secret").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn messages_hold_no_credentials_of_an_address() {
+        for (url, wanted) in [
+            ("https://user:pw@a.example/x?token=1", "https://a.example/x"),
+            ("https://user:pw@a.example:99999/", "https://a.example:99999/"),
+            ("https://user:p/w@a.example/x", "https://a.example/x"),
+            ("https://user:p?w@a.example/x", "https://a.example/x"),
+            ("https://user:p@w@a.example/x#pw", "https://a.example/x"),
+            ("https:///user:pw@a.example/", "https://a.example/"),
+            ("https:user:pw@a.example/", "a.example/"),
+            ("https://a.example/x@y?mail=pw@b", "https://a.example/x@y"),
+            ("https://a.example", "https://a.example"),
+            ("oci://u@r.example/a/b", "oci://r.example/a/b"),
+            ("oci://u:pw@r.example/a@sha256:00", "oci://r.example/a@sha256:00"),
+            ("u:pw@r.example/a@sha256:00", "r.example/a@sha256:00"),
+            ("r.example:5000/a@sha256:00", "r.example:5000/a@sha256:00"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(bare(url), wanted, "{url}");
+        }
     }
 
     #[tokio::test]

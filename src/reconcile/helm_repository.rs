@@ -18,6 +18,7 @@ use crate::kinds::HelmRepository;
 use crate::kinds::meta::Artifact;
 use crate::outside::artifacts;
 use crate::outside::helm_index::{self, Index, IndexError};
+use crate::outside::http::bare;
 
 /// Conditions whose truth is a failure.
 const FAILURES: &[&str] = &[FETCH_FAILED, STORAGE_FAILED];
@@ -104,7 +105,7 @@ async fn settle(object: &mut HelmRepository, run: &mut Run, artifact: &Artifact,
     run.note("digest", &artifact.digest);
     if is_new || recovers {
         let size = artifact.size.map_or("unknown size".into(), |size| format!("size {}", human_size(size)));
-        let message = format!("stored fetched index of {size} from '{}'", access::bare(&object.spec.url));
+        let message = format!("stored fetched index of {size} from '{}'", bare(&object.spec.url));
         let reason = if is_new { "NewArtifact" } else { "Succeeded" };
         run.event(Severity::Info, reason, &message, &[]).await;
     }

@@ -21,7 +21,7 @@ use crate::kinds::OCIRepository;
 use crate::kinds::meta::Artifact;
 use crate::kinds::oci_repository::{LayerOperation, LayerSelector, OCIRepositorySpec, OciReference};
 use crate::outside::artifacts;
-use crate::outside::http::Settings;
+use crate::outside::http::{Settings, bare};
 use crate::outside::oci::{Access, CHART_LAYER, Logins, Manifest, OciError, Registry, Repository, is_tag};
 
 /// Conditions whose truth is a failure.
@@ -61,7 +61,7 @@ impl Reconciler for OciRepositories {
             settle(object, run, artifact, recovers, false).await;
             return Ok(Next::After(interval));
         }
-        let message = format!("new revision '{revision}' for '{}'", object.spec.url);
+        let message = format!("new revision '{revision}' for '{}'", bare(&object.spec.url));
         if known.is_some() {
             run.set_condition(object, OUTDATED, "True", "NewRevision", &message);
         }
@@ -100,7 +100,8 @@ impl OciRepositories {
         let manifest = match registry.manifest(&digest).await {
             Ok(manifest) => manifest,
             Err(error) => {
-                let failure = pull_failed(&error, &format!("failed to pull artifact from '{}'", object.spec.url));
+                let failure =
+                    pull_failed(&error, &format!("failed to pull artifact from '{}'", bare(&object.spec.url)));
                 return Err(mark(object, run, FETCH_FAILED, failure));
             }
         };
@@ -113,7 +114,8 @@ impl OciRepositories {
         let blob = match registry.blob(layer, LAYER_BYTES).await {
             Ok(blob) => blob,
             Err(error) => {
-                let failure = pull_failed(&error, &format!("failed to pull artifact from '{}'", object.spec.url));
+                let failure =
+                    pull_failed(&error, &format!("failed to pull artifact from '{}'", bare(&object.spec.url)));
                 return Err(mark(object, run, FETCH_FAILED, failure));
             }
         };
@@ -151,7 +153,7 @@ fn select<'a>(manifest: &'a Manifest, selector: &LayerSelector) -> Result<&'a cr
 /// Errors as stalled when the URL can never work, as retry when a Secret is missing or incomplete.
 pub(super) async fn registry(cx: &Context, spec: &OCIRepositorySpec, namespace: &str) -> Result<Registry, Failure> {
     let invalid = |error: &OciError| {
-        let message = format!("URL validation failed for '{}': {error}", spec.url);
+        let message = format!("URL validation failed for '{}': {error}", bare(&spec.url));
         Failure::Stalled(Cause::new("URLInvalid", message))
     };
     let repository = Repository::parse(&spec.url).map_err(|error| invalid(&error))?;
@@ -254,7 +256,7 @@ fn choose(tags: Vec<String>, range: &str, filter: Option<&str>, is_chart: bool) 
 
 fn undetermined(url: &str, why: &str, is_authentication: bool) -> Failure {
     let reason = if is_authentication { "AuthenticationFailed" } else { "ReadOperationFailed" };
-    Failure::Retry(Cause::new(reason, format!("failed to determine the artifact tag for '{url}': {why}")))
+    Failure::Retry(Cause::new(reason, format!("failed to determine the artifact tag for '{}': {why}", bare(url))))
 }
 
 fn pull_failed(error: &OciError, what: &str) -> Failure {
@@ -290,7 +292,8 @@ async fn settle(object: &mut OCIRepository, run: &mut Run, artifact: &Artifact, 
     if !is_new && !recovers {
         return;
     }
-    let mut message = format!("stored artifact with revision '{}' from '{}'", artifact.revision, object.spec.url);
+    let mut message =
+        format!("stored artifact with revision '{}' from '{}'", artifact.revision, bare(&object.spec.url));
     let origin = |key: &str| artifact.metadata.get(&format!("org.opencontainers.image.{key}"));
     if let Some(source) = origin("source") {
         message += &format!(", origin source '{source}'");

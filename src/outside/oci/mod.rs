@@ -314,7 +314,7 @@ impl Registry {
     fn url(&self, rest: &str) -> Result<Url, OciError> {
         let scheme = if self.insecure { "http" } else { "https" };
         let text = format!("{scheme}://{}/v2/{}/{rest}", self.repository.api_host(), self.repository.path);
-        Url::parse(&text).map_err(|_| OciError::Address { address: text, why: "it cannot be read" })
+        Url::parse(&text).map_err(|_| OciError::Address { address: bare(&text), why: "it cannot be read" })
     }
 
     /// The page that a Link header names, which must be of the same registry.

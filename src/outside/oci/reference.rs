@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::OciError;
-use crate::base::Text;
+use crate::outside::http::bare;
 
 /// A repository of a registry, without a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ impl Repository {
         match Repository::parse_reference(text)? {
             (repository, None) => Ok(repository),
             (_, Some(tag)) => {
-                let address = Text::new(text).into_string();
+                let address = bare(text);
                 let why = if tag.contains(':') { "it must not contain a digest" } else { "it must not contain a tag" };
                 Err(OciError::Address { address, why })
             }
@@ -32,7 +32,7 @@ impl Repository {
 
     /// As [`Repository::parse`], with what follows: a tag, or a digest after `@`, which wins.
     pub fn parse_reference(text: &str) -> Result<(Self, Option<String>), OciError> {
-        let refuse = |why| Err(OciError::Address { address: Text::new(text).into_string(), why });
+        let refuse = |why| Err(OciError::Address { address: bare(text), why });
         let bare = text.strip_prefix("oci://").unwrap_or(text).trim_end_matches('/');
         if bare.contains("://") || bare.contains(['?', '#']) {
             return refuse("write it like oci://host/path");
@@ -181,6 +181,8 @@ mod tests {
         ] {
             assert!(Repository::parse(bad).is_err(), "{bad:?}");
         }
+        let told = Repository::parse("oci://user:canary@ghcr.io/a?canary").unwrap_err().to_string();
+        assert!(told.contains("ghcr.io/a") && !told.contains("canary"), "{told}");
         assert!(Repository::parse("oci://r.example/charts").unwrap().below("../x").is_err());
         assert!(is_tag("1.0_a") && !is_tag("") && !is_tag("-a") && !is_tag("a/b") && !is_tag(&"x".repeat(129)));
     }

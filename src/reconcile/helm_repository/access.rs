@@ -11,21 +11,8 @@ use super::super::storage::{TIMEOUT, duration, egress};
 use super::super::{Cause, Context, Failure};
 use crate::kinds::helm_repository::HelmRepositorySpec;
 use crate::outside::helm_index::HelmRepository;
-use crate::outside::http::{Client, Credentials, Settings};
+use crate::outside::http::{Client, Credentials, Settings, bare};
 use crate::outside::oci::{Access, Login, Logins, Repository};
-
-/// The address without user names and queries, for messages.
-pub(in crate::reconcile) fn bare(url: &str) -> String {
-    let url = url.split('?').next().unwrap_or_default();
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
-            let host = host.rsplit('@').next().unwrap_or_default();
-            path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
-        }
-        None => url.to_owned(),
-    }
-}
 
 /// A repository over http.
 ///
@@ -128,21 +115,4 @@ fn login(data: &Data, repository: &Repository) -> Result<Login, String> {
 fn unusable(spec: &HelmRepositorySpec, namespace: &str, why: &str) -> Failure {
     let name = spec.secret_ref.as_ref().map_or("", |reference| reference.name.as_str());
     secrets::failed(format!("failed to configure authentication options: secret '{namespace}/{name}': {why}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_hold_no_credentials_of_a_url() {
-        for (url, wanted) in [
-            ("https://user:pw@a.example/x?token=1", "https://a.example/x"),
-            ("https://a.example", "https://a.example"),
-            ("oci://u@r.example/a/b", "oci://r.example/a/b"),
-            ("nonsense", "nonsense"),
-        ] {
-            assert_eq!(bare(url), wanted);
-        }
-    }
 }
