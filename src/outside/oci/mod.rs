@@ -26,7 +26,7 @@ pub use chart::CHART_LAYER;
 pub use manifest::{Descriptor, Manifest};
 pub use reference::{Repository, is_tag};
 
-use super::http::{Client, Credentials, HttpError, Reply, Request, Settings};
+use super::http::{Client, Credentials, HttpError, Reply, Request, Settings, bare};
 use crate::base::{Digest, Stamp, Text};
 use auth::Pass;
 
