@@ -35,6 +35,7 @@ use self::plan::Plan;
 use self::report::{About, News, RELEASED};
 use self::source::Loaded;
 use self::storage::Storage;
+use self::values::Composed;
 use super::{Cause, Context, Failure, Next, Reconciler, Run};
 use crate::base::{Condition, Value};
 use crate::cluster::ClusterError;
@@ -61,7 +62,10 @@ impl Reconciler for HelmReleases {
         check_dependencies(cx, object).await?;
         let (id, artifact) = source::find(cx, object).await?;
         let values = values::compose(&cx.cluster, object).await;
-        let values = values.map_err(|error| Failure::Retry(Cause::new("ValuesError", error)))?;
+        let Composed { values, secret, hidden } =
+            values.map_err(|error| Failure::Retry(Cause::new("ValuesError", error)))?;
+        run.hide(&hidden);
+        let secret = Some(secret);
         let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
         self.leave_old_place(cx, &plan, object, run, &chart.metadata.name).await?;
         let (renderers_digest, metadata_digest) = report::renderer_digests(object);
@@ -77,7 +81,7 @@ impl Reconciler for HelmReleases {
         let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
         let interval = plan.interval;
         let chart = Arc::new(chart);
-        let work = Work { cx, plan, storage, chart, values, oci_digest, wanted, release, namespace };
+        let work = Work { cx, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
         Cycle { work, object, run, done: Vec::new(), drifts: Vec::new() }.go(force).await?;
         Ok(Next::After(interval))
     }
@@ -89,6 +93,10 @@ impl Reconciler for HelmReleases {
         let status = object.status.clone().unwrap_or_default();
         if status.storage_namespace.is_some() && is_ours(cx, object, &status).await? {
             let plan = Plan::read(object)?;
+            // Without the values there is still something to take away.
+            if let Ok(known) = values::compose(&cx.cluster, object).await {
+                run.hide(&known.hidden);
+            }
             uninstall_old(cx, &plan, object, run).await?;
             let status = object.status.get_or_insert_default();
             status.history.clear();

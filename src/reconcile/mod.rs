@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::base::{Condition, Id};
+use crate::base::{Condition, Id, Redactor};
 use crate::engine::diff::Preview;
 use crate::kinds::{self, Kind};
 
@@ -180,6 +180,16 @@ impl Failure {
             | Failure::Retry(cause)
             | Failure::RetryAfter(cause, _) => cause,
         }
+    }
+
+    /// The same without what must not be told.
+    fn cleaned(mut self, hidden: &Redactor) -> Failure {
+        let (Failure::Stalled(cause)
+        | Failure::Waiting(cause, _)
+        | Failure::Retry(cause)
+        | Failure::RetryAfter(cause, _)) = &mut self;
+        cause.message = hidden.clean(&cause.message).into_owned();
+        self
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::running::Queue;
 use super::{Cause, Failure, Reconciled, summary};
-use crate::base::{Condition, Id, Stamp, Value};
+use crate::base::{Condition, Id, Redactor, Stamp, Value};
 use crate::cluster::{Cluster, ClusterError, EventType, Notice};
 use crate::kinds::meta;
 
@@ -58,6 +58,8 @@ pub(super) struct Desk {
     /// The document as read, for events.
     pub about: Value,
     pub doing: Mutex<Doing>,
+    /// What is in nothing that the run tells.
+    pub hidden: Mutex<Redactor>,
     pub pen: tokio::sync::Mutex<Pen>,
 }
 
@@ -93,9 +95,15 @@ impl Run {
         &self.desk.id
     }
 
+    /// Keeps texts out of everything that is told from here on: conditions, events and logs.
+    pub fn hide(&mut self, texts: &Redactor) {
+        let mut hidden = self.desk.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        *hidden = hidden.and(texts);
+    }
+
     /// Says what is being done; becomes the Reconciling condition when the run is not over at once.
     pub fn progress(&mut self, message: impl Into<String>) {
-        let message = message.into();
+        let message = self.desk.clean(&message.into());
         tracing::debug!(id = %self.desk.id, "{message}");
         let mut doing = self.desk.doing();
         doing.news = true;
@@ -175,6 +183,12 @@ impl Run {
 }
 
 impl Desk {
+    /// A text without what this run must not tell.
+    pub(super) fn clean(&self, text: &str) -> String {
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        hidden.clean(text).into_owned()
+    }
+
     pub(super) fn doing(&self) -> std::sync::MutexGuard<'_, Doing> {
         // A message is replaced whole, so a panic leaves a valid one behind.
         self.doing.lock().unwrap_or_else(PoisonError::into_inner)
@@ -217,7 +231,12 @@ impl Desk {
         self.write_with(&mut pen, status).await
     }
 
-    async fn write_with(&self, pen: &mut Pen, status: Value) -> Result<(), ClusterError> {
+    async fn write_with(&self, pen: &mut Pen, mut status: Value) -> Result<(), ClusterError> {
+        for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+            if let Some(Value::String(message)) = condition.get_mut("message") {
+                *message = self.clean(message);
+            }
+        }
         let mut patch = difference(&pen.status, &status);
         if pen.uncertain {
             merge(&mut patch, &status);
@@ -237,7 +256,8 @@ impl Desk {
 
     /// Emits an event; one that cannot be written is logged and not tried again.
     pub(super) async fn event(&self, severity: Severity, cause: &Cause, notes: &BTreeMap<String, String>) {
-        let message = cut(&cause.message, EVENT_BYTES);
+        let message = self.clean(&cause.message);
+        let message = cut(&message, EVENT_BYTES);
         match severity {
             Severity::Error => tracing::warn!(id = %self.id, reason = cause.reason, "{message}"),
             _ => tracing::info!(id = %self.id, reason = cause.reason, "{message}"),

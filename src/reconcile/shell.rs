@@ -270,6 +270,7 @@ fn desk<O: Reconciled>(cx: &Context, id: &Id, document: &Value) -> Desk {
         generation,
         about: document.clone(),
         doing: std::sync::Mutex::default(),
+        hidden: std::sync::Mutex::default(),
         pen: tokio::sync::Mutex::new(Pen::new(document["status"].clone())),
     }
 }

@@ -1,24 +1,18 @@
 //! The history of a HelmRelease, read from Helm's own records: revisions, their values, manifests and notes.
 //!
-//! Reads, never writes. Nothing that came from a Secret is shown: values that a Secret gave and everything in rendered
-//! Secrets is masked before it leaves this file. Start with [`revisions`] and [`revision`].
+//! Reads, never writes. Nothing that came from a Secret is shown: values that a Secret gave are masked before they leave
+//! this file, wherever they were rendered to, and so is everything in rendered Secrets. Start with [`revisions`] and
+//! [`revision`].
 
-use std::collections::BTreeSet;
-
-use base64::Engine as _;
 use serde_json::Map;
 
 use super::{Desk, Preview, Refusal, clean, live, refuse};
-use crate::base::{Id, Stamp, Text, Value, yaml};
-use crate::engine::release::{Record, RecordError, Status, documents, secret_name};
+use crate::base::redactor::MASK;
+use crate::base::{Id, Redactor, Stamp, Text, Value, yaml};
+use crate::engine::release::{Hidden, Record, RecordError, Status, documents, secret_name};
 use crate::engine::{chart, diff};
 use crate::kinds::helm_release::ValuesReference;
 use crate::kinds::{self, HelmRelease};
-
-/// What stands for a value that is not shown.
-const MASK: &str = "***";
-/// Keys whose text is never shown, wherever it came from.
-const TELLING: [&str; 7] = ["password", "passwd", "secret", "token", "apikey", "privatekey", "credential"];
 
 /// One line of a release's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +45,16 @@ pub struct Release {
 ///
 /// Errors when the object or its records cannot be read.
 pub async fn revisions(desk: &Desk, id: &Id) -> Result<Vec<Revision>, Refusal> {
-    let (_, name, namespace) = target(desk, id).await?;
+    let (object, name, namespace) = target(desk, id).await?;
     let selector = format!("owner=helm,name={name}");
     let secrets = desk.cluster.list(&kinds::of("", "Secret").api(), Some(&namespace), Some(&selector)).await?;
-    let mut revisions: Vec<Revision> =
-        secrets.iter().map(|secret| line(secret, &Record::from_secret(secret))).collect();
+    let mut revisions = Vec::with_capacity(secrets.len());
+    for secret in &secrets {
+        revisions.push(match Record::from_secret(secret) {
+            Ok(record) => told(&record, &hidden(desk, &object, &record).await.redactor(&record.merged_values())),
+            Err(error) => unreadable(secret, &error),
+        });
+    }
     revisions.sort_by_key(|revision| std::cmp::Reverse(revision.version));
     Ok(revisions)
 }
@@ -66,14 +65,15 @@ pub async fn revisions(desk: &Desk, id: &Id) -> Result<Vec<Revision>, Refusal> {
 pub async fn revision(desk: &Desk, id: &Id, version: i64) -> Result<Release, Refusal> {
     let (object, name, namespace) = target(desk, id).await?;
     let record = record(desk, id, &name, &namespace, version).await?;
-    let hidden = hidden(desk, &object).await;
+    let hidden = hidden(desk, &object, &record).await;
+    let texts = hidden.redactor(&record.merged_values());
     Ok(Release {
-        revision: told(&record),
+        revision: told(&record, &texts),
         user_values: values(&record.config, &hidden),
         merged_values: values(&record.merged_values(), &hidden),
-        manifest: manifest(&record.manifest),
-        hooks: manifest(&record.hook_manifests()),
-        notes: Text::lines(&record.info.notes).iter().map(|line| format!("{line}\n")).collect(),
+        manifest: manifest(&record.manifest, &texts),
+        hooks: manifest(&record.hook_manifests(), &texts),
+        notes: Text::lines(&texts.clean(&record.info.notes)).iter().map(|line| format!("{line}\n")).collect(),
     })
 }
 
@@ -114,12 +114,14 @@ pub async fn compare(desk: &Desk, id: &Id, from: Option<i64>, to: i64) -> Result
         None => revisions(desk, id).await?.into_iter().map(|revision| revision.version).find(|version| *version < to),
     };
     let (object, name, namespace) = target(desk, id).await?;
-    let hidden = hidden(desk, &object).await;
     let new = record(desk, id, &name, &namespace, to).await?;
     let old = match from {
         Some(from) => record(desk, id, &name, &namespace, from).await?,
         None => Record::default(),
     };
+    let (new_hidden, old_hidden) = (hidden(desk, &object, &new).await, hidden(desk, &object, &old).await);
+    // What one revision hides may stand openly in the other one.
+    let texts = new_hidden.redactor(&new.merged_values()).and(&old_hidden.redactor(&old.merged_values()));
     let mut preview = Preview::default();
     let chart = |record: &Record| format!("{}-{}", record.chart_field("name"), record.chart_field("version"));
     let side = |record: &Record| match record.version {
@@ -127,11 +129,15 @@ pub async fn compare(desk: &Desk, id: &Id, from: Option<i64>, to: i64) -> Result
         version => format!("revision {version}, {}, {}", chart(record), record.info.status.word()),
     };
     preview.about = vec![(Text::new("From"), Text::new(side(&old))), (Text::new("To"), Text::new(side(&new)))];
-    let of = |record: &Record| (record.version > 0).then(|| values(&record.config, &hidden));
-    preview.patch.parts.extend(diff::file("values", of(&old).as_deref(), of(&new).as_deref()));
+    let of = |record: &Record, hidden| (record.version > 0).then(|| values(&record.config, hidden));
+    let (before, after) = (of(&old, &old_hidden), of(&new, &new_hidden));
+    preview.patch.parts.extend(diff::file("values", before.as_deref(), after.as_deref()));
     for of in [|record: &Record| record.manifest.clone(), Record::hook_manifests] {
         match (documents(&of(&old)), documents(&of(&new))) {
-            (Ok(old), Ok(new)) => preview.patch.parts.extend(diff::objects(&old, &new).parts),
+            (Ok(mut old), Ok(mut new)) => {
+                old.iter_mut().chain(&mut new).for_each(|document| texts.clean_object(document));
+                preview.patch.parts.extend(diff::objects(&old, &new).parts);
+            }
             _ => preview.notes.push(Text::new("a manifest cannot be read as YAML and is not compared")),
         }
     }
@@ -160,12 +166,12 @@ async fn placed(desk: &Desk, id: Id, object: &HelmRelease) -> Id {
     }
 }
 
-/// A manifest as it may be shown: Secrets masked. What is no YAML is not shown at all.
-pub fn manifest(text: &str) -> String {
+/// A manifest as it may be shown: Secrets masked, and hidden texts. What is no YAML is not shown at all.
+pub fn manifest(text: &str, hidden: &Redactor) -> String {
     let Ok(documents) = documents(text) else { return format!("# {MASK} this manifest cannot be read as YAML\n") };
-    let shown = documents.iter().map(|document| match document["kind"].as_str() {
-        Some("Secret") => clean::masked(document),
-        _ => document.clone(),
+    let shown = documents.into_iter().map(|mut document| {
+        hidden.clean_object(&mut document);
+        if document["kind"] == "Secret" { clean::masked(&document) } else { document }
     });
     shown.map(|document| format!("---\n{}", yaml::write(&document))).collect()
 }
@@ -182,151 +188,73 @@ async fn target(desk: &Desk, id: &Id) -> Result<(HelmRelease, String, String), R
     Ok((object, name, namespace))
 }
 
-fn told(record: &Record) -> Revision {
+fn told(record: &Record, hidden: &Redactor) -> Revision {
     Revision {
         version: record.version,
         status: record.info.status,
         chart: Text::new(format!("{}-{}", record.chart_field("name"), record.chart_field("version"))),
         app_version: Text::new(record.chart_field("appVersion")),
         updated: record.info.last_deployed.parse().ok().map(|at: jiff::Timestamp| Stamp(at.as_second())),
-        description: Text::new(&record.info.description),
+        description: Text::new(hidden.clean(&record.info.description)),
     }
 }
 
-fn line(secret: &Value, record: &Result<Record, RecordError>) -> Revision {
-    let label =
-        |key: &str| secret.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
-    let version = label("version").and_then(|version| version.parse().ok()).unwrap_or_default();
-    match record {
-        Ok(record) => told(record),
-        Err(error) => Revision {
-            version,
-            status: Status::Unknown,
-            chart: Text::new(""),
-            app_version: Text::new(""),
-            updated: None,
-            description: Text::new(error.to_string()),
-        },
+fn unreadable(secret: &Value, error: &RecordError) -> Revision {
+    let label = secret.pointer("/metadata/labels/version").and_then(Value::as_str);
+    Revision {
+        version: label.and_then(|version| version.parse().ok()).unwrap_or_default(),
+        status: Status::Unknown,
+        chart: Text::new(""),
+        app_version: Text::new(""),
+        updated: None,
+        description: Text::new(error.to_string()),
     }
 }
 
-/// Which values came from Secrets.
-enum Hidden {
-    Paths(BTreeSet<Vec<String>>),
-    /// A Secret that gave values cannot be read any more, so nobody can tell which these were.
-    All,
-}
-
-async fn hidden(desk: &Desk, object: &HelmRelease) -> Hidden {
-    let mut paths = BTreeSet::new();
-    for reference in object.spec.values_from.iter().filter(|reference| reference.kind == "Secret") {
-        let id = Id::new("", "Secret", object.own_namespace(), &reference.name);
-        let given = match desk.cluster.get(&id).await {
-            Ok(Some(secret)) => given_by(&secret, reference),
-            _ => None,
-        };
-        match given {
-            Some(values) => leaves(&Value::Object(values), &mut Vec::new(), &mut paths),
-            None => return Hidden::All,
+/// What must not be shown of a revision. One that weir made says itself which values Secrets gave; of any other only
+/// that is harmless which the chart, the spec or a ConfigMap of the spec has now, too.
+async fn hidden(desk: &Desk, object: &HelmRelease, record: &Record) -> Hidden {
+    let mut known: Vec<Map<String, Value>> = Vec::new();
+    if record.secret_values.is_none() {
+        known.extend(object.spec.values.as_ref().and_then(Value::as_object).cloned());
+        for reference in object.spec.values_from.iter().filter(|reference| reference.kind == "ConfigMap") {
+            let id = Id::new("", "ConfigMap", object.own_namespace(), &reference.name);
+            let found = desk.cluster.get(&id).await.ok().flatten();
+            known.extend(found.and_then(|found| given_by(&found, reference)));
         }
     }
-    Hidden::Paths(paths)
+    Hidden::of(record, known)
 }
 
-fn given_by(secret: &Value, reference: &ValuesReference) -> Option<Map<String, Value>> {
+fn given_by(map: &Value, reference: &ValuesReference) -> Option<Map<String, Value>> {
     let key = reference.values_key.as_deref().unwrap_or("values.yaml");
-    let data = secret.pointer("/data")?.get(key)?.as_str()?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(data).ok()?;
-    match reference.target_path.as_deref() {
+    let data = map.pointer("/data")?.get(key)?.as_str()?;
+    match reference.target_path.as_deref().filter(|path| !path.is_empty()) {
         Some(path) => {
             let mut values = Map::new();
-            chart::set_path(&mut values, path, "x", false).ok()?;
+            chart::set_path(&mut values, path, data, reference.literal == Some(true)).ok()?;
             Some(values)
         }
-        None => chart::read_values(key, &bytes).ok(),
-    }
-}
-
-fn leaves(value: &Value, at: &mut Vec<String>, found: &mut BTreeSet<Vec<String>>) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (key, value) in fields {
-                at.push(key.clone());
-                leaves(value, at, found);
-                at.pop();
-            }
-        }
-        _ => drop(found.insert(at.clone())),
+        None => chart::read_values(key, data.as_bytes()).ok(),
     }
 }
 
 fn values(values: &Map<String, Value>, hidden: &Hidden) -> String {
-    let mut shown = Value::Object(values.clone());
-    mask(&mut shown, &mut Vec::new(), hidden);
-    yaml::write(&yaml::sorted(shown))
-}
-
-fn mask(value: &mut Value, at: &mut Vec<String>, hidden: &Hidden) {
-    let is_hidden = match hidden {
-        Hidden::All => !value.is_object(),
-        Hidden::Paths(paths) => paths.contains(at),
-    };
-    if is_hidden && !value.is_null() {
-        *value = MASK.into();
-        return;
-    }
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                at.push(key.clone());
-                mask(value, at, hidden);
-                at.pop();
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, at, hidden)),
-        Value::String(text) if !text.is_empty() && at.last().is_some_and(|key| is_telling(key)) => *value = MASK.into(),
-        _ => {}
-    }
-}
-
-fn is_telling(key: &str) -> bool {
-    let plain: String = key.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_lowercase();
-    // The name of a Secret is no secret.
-    let is_name = ["name", "ref", "key"].iter().any(|end| plain.ends_with(end)) && !plain.ends_with("apikey");
-    TELLING.iter().any(|word| plain.contains(word)) && (!is_name || plain.ends_with("privatekey"))
+    yaml::write(&yaml::sorted(hidden.masked(values)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn map(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
-    }
-
-    #[test]
-    fn what_a_secret_gave_is_masked_and_its_neighbours_are_not() {
-        let mut paths = BTreeSet::new();
-        leaves(&json!({"db": {"user": "canary"}, "list": [1]}), &mut Vec::new(), &mut paths);
-        let given = map(json!({"db": {"user": "canary", "host": "h"}, "list": ["canary"], "adminPassword": "canary",
-            "existingSecretName": "s", "count": 3}));
-        let shown = values(&given, &Hidden::Paths(paths));
-        assert!(!shown.contains("canary"), "{shown}");
-        assert!(
-            shown.contains("host: h") && shown.contains("existingSecretName: s") && shown.contains("count: 3"),
-            "{shown}"
-        );
-        let all = values(&given, &Hidden::All);
-        assert!(!all.contains("h\n") && all.contains("host: '***'"), "{all}");
-    }
 
     #[test]
     fn rendered_secrets_are_masked_and_what_is_no_yaml_is_not_shown() {
+        let hidden = Redactor::new(["from-a-secret".to_owned()]);
+        let manifest = |text: &str| super::manifest(text, &hidden);
         let shown = manifest(
-            "---\nkind: ConfigMap\ndata: {a: shown}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: canary}\n",
+            "---\nkind: ConfigMap\ndata: {a: shown, b: x from-a-secret y}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: canary}\n",
         );
-        assert!(shown.contains("shown") && !shown.contains("canary"), "{shown}");
+        assert!(shown.contains("shown") && shown.contains("x *** y") && !shown.contains("canary"), "{shown}");
         assert!(!manifest("a: [canary").contains("canary"));
         let list =
             "kind: List\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: canary}}\n";

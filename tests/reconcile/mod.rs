@@ -14,6 +14,7 @@ mod kustomization;
 mod oci;
 mod release_cases;
 mod release_races;
+mod release_secrets;
 mod remote_bases;
 mod shell;
 

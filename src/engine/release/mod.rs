@@ -6,6 +6,7 @@
 //! Source: helm pkg/release/v1, pkg/storage/driver (secrets.go, util.go).
 
 mod digest;
+mod hidden;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::base::yaml;
 
 pub use digest::{config_digest, document_digest, observed_digest, time_of_snapshot};
+pub use hidden::{Hidden, Paths, paths, texts};
 pub use stored::stored_chart;
 
 /// The type of the Secrets that hold records.
@@ -95,6 +97,9 @@ pub struct Record {
     /// `ssa`, `csa`, or empty for `csa`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub apply_method: String,
+    /// Where the values are that Secrets gave; `None` where nobody wrote it down. Weir's own: Helm passes over it.
+    #[serde(rename = "weirSecretValues", skip_serializing_if = "Option::is_none")]
+    pub secret_values: Option<Paths>,
     /// Labels of the Secret that are not Helm's own.
     #[serde(skip)]
     pub labels: BTreeMap<String, String>,

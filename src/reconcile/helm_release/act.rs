@@ -15,8 +15,9 @@ use super::objects::{self, Manner, Objects, Placed};
 use super::plan::{Action, Plan};
 use super::render::Rendering;
 use super::storage::Storage;
+use crate::base::Redactor;
 use crate::engine::chart::{self, Chart};
-use crate::engine::release::{Info, Record, Status, config_digest, stored_chart};
+use crate::engine::release::{Info, Paths, Record, Status, config_digest, stored_chart};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::ApplyMode;
 
@@ -27,6 +28,10 @@ pub struct Work<'a> {
     pub storage: Storage<'a>,
     pub chart: Arc<Chart>,
     pub values: Map<String, Value>,
+    /// Where the values are that Secrets gave; `None` when values are reused of which nobody knows.
+    pub secret: Option<Paths>,
+    /// What no message and no record tells.
+    pub hidden: Redactor,
     pub oci_digest: Option<String>,
     pub wanted: Wanted,
     pub release: String,
@@ -254,6 +259,7 @@ impl Work<'_> {
         chart.values = current.merged_values();
         self.chart = Arc::new(chart);
         self.values = self.reused(current);
+        self.secret = self.secret.take().zip(current.secret_values.clone()).map(|(new, old)| &new | &old);
     }
 
     /// The values over those of a release before.
@@ -289,6 +295,7 @@ impl Work<'_> {
             version: 1,
             namespace: self.namespace.clone(),
             apply_method: method(server_side),
+            secret_values: self.secret.clone(),
             ..Record::default()
         }
     }
@@ -333,7 +340,7 @@ impl Work<'_> {
         description: &str,
     ) -> Result<(), String> {
         record.info.status = status;
-        record.info.description = description.into();
+        record.info.description = self.hidden.clean(description).into_owned();
         self.storage.update(&record).await.map_err(text)?;
         // The action is over, whatever becomes of this: the next look at the release does it again.
         let trimmed = match self.storage.history().await {

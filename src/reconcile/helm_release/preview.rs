@@ -17,11 +17,12 @@ use super::plan::Plan;
 use super::prepare::is_definition;
 use super::source::{self, Loaded};
 use super::storage::Storage;
+use super::values::Composed;
 use super::{drift, report, values};
 use crate::base::{Id, Text, Value};
 use crate::cluster::{Apply, ClusterError};
-use crate::engine::diff::{self, Preview, decided};
-use crate::engine::release::{Record, config_digest, documents};
+use crate::engine::diff::{self, Patch, Preview, decided};
+use crate::engine::release::{Hidden, Record, config_digest, documents};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{CrdsPolicy, DriftMode};
 
@@ -32,10 +33,23 @@ const AT_ONCE: usize = 4;
 ///
 /// Errors as the reconciliation itself would.
 pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Failure> {
+    let composed = values::compose(&cx.cluster, object).await;
+    let composed = composed.map_err(|error| Failure::Retry(Cause::new("ValuesError", error)))?;
+    let hidden = composed.hidden.clone();
+    match look(cx, object, composed).await {
+        Ok(mut preview) => {
+            preview.notes.iter_mut().for_each(|note| *note = Text::new(hidden.clean(note.as_str())));
+            Ok(preview)
+        }
+        Err(failure) => Err(failure.cleaned(&hidden)),
+    }
+}
+
+async fn look(cx: &Context, object: &HelmRelease, composed: Composed) -> Result<Preview, Failure> {
+    let Composed { values, secret, hidden } = composed;
+    let secret = Some(secret);
     let plan = Plan::of(object, &cx.options)?;
     let (id, artifact) = source::find(cx, object).await?;
-    let values = values::compose(&cx.cluster, object).await;
-    let values = values.map_err(|error| Failure::Retry(Cause::new("ValuesError", error)))?;
     let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
     let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
     let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
@@ -48,7 +62,7 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
         metadata_digest,
     };
     let chart = Arc::new(chart);
-    let work = Work { cx, plan, storage, chart, values, oci_digest, wanted, release, namespace };
+    let work = Work { cx, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
     let last = work.storage.last().await.map_err(|error| failed(&error))?;
     let own = last.as_ref().is_some_and(|last| work.storage.is_own(last));
     let observed = Observed { last: last.clone(), own, ..Observed::default() };
@@ -99,9 +113,9 @@ async fn unchanged(work: &Work<'_>, object: &HelmRelease, last: &Record, preview
     }
     let rules = object.spec.drift_detection.clone().unwrap_or_default().ignore;
     let drifts = drift::detect(&work.objects(), last, &rules).await.map_err(|error| failed(&error))?;
-    let before: Vec<Value> = drifts.iter().filter_map(|drift| drift.live.as_ref()).map(decided).collect();
-    let after: Vec<Value> = drifts.iter().map(|drift| decided(&drift.dry)).collect();
-    preview.patch = diff::objects(&before, &after);
+    let before = drifts.iter().filter_map(|drift| drift.live.as_ref()).map(decided).collect();
+    let after = drifts.iter().map(|drift| decided(&drift.dry)).collect();
+    preview.patch = compared(work, Some(last), before, after);
     Ok(())
 }
 
@@ -127,8 +141,8 @@ async fn changed(
     }
     let mut wanted = HashSet::new();
     let documents = documents(&rendering.manifest).map_err(|error| failed(&error))?;
-    let work = documents.into_iter().map(|document| foresee(&objects, document));
-    let mut seen = stream::iter(work).buffered(AT_ONCE);
+    let looks = documents.into_iter().map(|document| foresee(&objects, document));
+    let mut seen = stream::iter(looks).buffered(AT_ONCE);
     while let Some(seen) = seen.next().await {
         wanted.extend(seen.placed.map(|placed| placed.id));
         before.extend(seen.before.as_ref().map(decided));
@@ -143,8 +157,18 @@ async fn changed(
         let note = format!("the hook {} {} runs at {}", hook.kind, hook.name, hook.events.join(", "));
         preview.notes.push(Text::new(note));
     }
-    preview.patch = diff::objects(&before, &after);
+    preview.patch = compared(work, last, before, after);
     Ok(())
+}
+
+/// What differs, without what Secrets gave now and gave to the last revision.
+fn compared(work: &Work<'_>, last: Option<&Record>, mut before: Vec<Value>, mut after: Vec<Value>) -> Patch {
+    let paths =
+        last.and_then(|last| last.secret_values.clone()).unwrap_or_else(|| work.secret.clone().unwrap_or_default());
+    let old = last.map(|last| Hidden::Paths(paths).redactor(&last.merged_values()));
+    let hidden = work.hidden.and(&old.unwrap_or_default());
+    before.iter_mut().chain(&mut after).for_each(|document| hidden.clean_object(document));
+    diff::objects(&before, &after)
 }
 
 /// Adds what the release has and will not have; answers in words what could not be looked at.

@@ -6,36 +6,66 @@
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
-use crate::base::Id;
+use crate::base::{Id, Redactor};
 use crate::cluster::Cluster;
 use crate::engine::chart;
+use crate::engine::release::{Paths, paths, texts};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::ValuesReference;
 
 type Values = Map<String, Value>;
 
+/// The values of a release, and which of them must not be told.
+#[derive(Clone, Debug, Default)]
+pub struct Composed {
+    pub values: Values,
+    /// Where the values are that Secrets gave.
+    pub secret: Paths,
+    pub hidden: Redactor,
+}
+
 /// Composes the values of a release.
 ///
 /// Errors with the reference that cannot be resolved; the message never has a value.
-pub async fn compose(cluster: &Cluster, object: &HelmRelease) -> Result<Values, String> {
+pub async fn compose(cluster: &Cluster, object: &HelmRelease) -> Result<Composed, String> {
     let mut inline = match &object.spec.values {
         Some(values) => read("spec.values", values.to_string().as_bytes())?,
         None => Values::new(),
     };
-    let mut result = Values::new();
+    let (mut result, mut secret, mut told) = (Values::new(), Paths::new(), Vec::new());
     for reference in &object.spec.values_from {
         let Some(data) = data(cluster, object.own_namespace(), reference).await? else { continue };
         match reference.target_path.as_deref().filter(|path| !path.is_empty()) {
-            Some(path) => put(&mut result, &mut inline, path, &data, reference)?,
+            Some(path) => {
+                put(&mut result, &mut inline, path, &data, reference)?;
+                if reference.kind == "Secret" {
+                    let given = only(path, &data, reference);
+                    secret.extend(paths(&given));
+                    told.extend(texts(&Value::Object(given)));
+                    told.push(String::from_utf8_lossy(&data).into_owned());
+                }
+            }
             None => {
                 let values = read(reference.values_key.as_deref().unwrap_or("values.yaml"), &data)
                     .map_err(|_| trouble(object.own_namespace(), reference, "the values are no YAML map"))?;
+                if reference.kind == "Secret" {
+                    secret.extend(paths(&values));
+                    told.extend(values.values().flat_map(texts));
+                }
                 chart::merge(&mut result, values);
             }
         }
     }
     chart::merge(&mut result, inline);
-    Ok(result)
+    Ok(Composed { values: result, secret, hidden: Redactor::new(told) })
+}
+
+/// Just what a reference puts at a path, which was put before.
+fn only(path: &str, data: &[u8], reference: &ValuesReference) -> Values {
+    let mut values = Values::new();
+    let text = String::from_utf8_lossy(data);
+    chart::set_path(&mut values, path, &text, reference.literal == Some(true)).ok();
+    values
 }
 
 fn read(name: &str, text: &[u8]) -> Result<Values, String> {
