@@ -9,9 +9,30 @@ use crate::reconcile::Options;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
+    #[command(flatten)]
+    reconciling: Reconciling,
+}
+
+/// How `run` and `serve` reconcile.
+#[derive(clap::Args, Debug)]
+pub struct Reconciling {
     /// Refuse Kustomizations whose bases lie in other places
     #[arg(long)]
     no_remote_bases: bool,
+
+    /// Apply with the rights of this service account what names none
+    #[arg(long, value_name = "NAME")]
+    default_service_account: Option<String>,
+}
+
+impl Reconciling {
+    pub fn options(&self) -> Options {
+        Options {
+            no_remote_bases: self.no_remote_bases,
+            default_service_account: self.default_service_account.clone(),
+            ..Options::default()
+        }
+    }
 }
 
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
@@ -38,7 +59,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         _ => None,
     };
     let mut session = Session::over(connected, activity).await;
-    session.reconcile_as(Options { no_remote_bases: args.no_remote_bases, ..Options::default() }).await?;
+    session.reconcile_as(args.reconciling.options()).await?;
     cx.output.success(format!("reconciling on {place}"));
     super::signal::ended().await;
     cx.output.action("stopping");

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::door::Door;
+use super::run::Reconciling;
 use super::session::{Session, connect_to};
 use super::{CliError, Cx, log};
 use crate::cluster::Target;
 use crate::embedded::Access;
-use crate::reconcile::Options;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -24,9 +24,8 @@ pub struct Args {
     /// Serve only, reconcile nothing
     #[arg(long)]
     no_reconcile: bool,
-    /// Refuse Kustomizations whose bases lie in other places
-    #[arg(long)]
-    no_remote_bases: bool,
+    #[command(flatten)]
+    reconciling: Reconciling,
 }
 
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
@@ -45,7 +44,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     }
     let mut session = Session::over(connected, activity).await;
     if !args.no_reconcile {
-        session.reconcile_as(Options { no_remote_bases: args.no_remote_bases, ..Options::default() }).await?;
+        session.reconcile_as(args.reconciling.options()).await?;
     }
     let scheme = if args.plain { "http" } else { "https" };
     cx.output.success(format!("serving {} at {scheme}://{}", data.display(), door.address()));

@@ -95,7 +95,7 @@ async fn served(path: &Path, data: &Path) -> Result<Cluster, ConnectError> {
     open(config, Place::Embedded { data: Some(data.into()), address }, None).await
 }
 
-async fn open(mut config: Config, place: Place, directory: Option<&Path>) -> Result<Cluster, ConnectError> {
+pub(super) async fn open(mut config: Config, place: Place, directory: Option<&Path>) -> Result<Cluster, ConnectError> {
     config.connect_timeout = Some(OPENING);
     config.write_timeout = Some(WRITING);
     // Repeating is decided where it is known what a request does.
@@ -194,7 +194,7 @@ fn is_inside_a_cluster() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && std::env::var_os("KUBECONFIG").is_none()
 }
 
-fn without_credentials(uri: &http::Uri) -> String {
+pub(super) fn without_credentials(uri: &http::Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("https"), uri.path().trim_end_matches('/'))

@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod objects;
 mod plugin;
+mod tenant;
 mod watch;
 mod wire;
 
@@ -34,7 +35,7 @@ pub struct Cluster(Arc<Inside>);
 struct Inside {
     client: kube::Client,
     place: Place,
-    discovery: Discovery,
+    discovery: Arc<Discovery>,
 }
 
 /// Which API server this is, for the header of every view.
@@ -145,7 +146,7 @@ pub struct Notice<'a> {
 impl Cluster {
     /// Goes through an existing client.
     pub fn over(client: kube::Client, place: Place) -> Self {
-        Cluster(Arc::new(Inside { client, place, discovery: Discovery::default() }))
+        Cluster(Arc::new(Inside { client, place, discovery: Arc::default() }))
     }
 
     pub fn client(&self) -> kube::Client {

@@ -722,7 +722,8 @@ fn relations(document: &Value) -> Vec<Relation> {
         let to = Id::new("", &at(&from, "/kind"), &namespace, &at(&from, "/name"));
         relations.push(Relation { tie: Tie::Uses, to });
     }
-    for entry in list("/status/inventory/entries") {
+    relations.extend(super::uses_secrets(document, &["/spec/kubeConfig/secretRef/name"]));
+    for entry in list("/status/inventory/entries").into_iter().filter(|_| kustomization::at_home(document)) {
         if let Some(to) = (InventoryEntry { id: at(&entry, "/id"), v: String::new() }).id() {
             relations.push(Relation { tie: Tie::Owns, to });
         }

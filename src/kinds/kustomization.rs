@@ -376,7 +376,10 @@ fn relations(document: &Value) -> Vec<Relation> {
         let to = Id::new("", &at(from, "/kind"), &namespace, &at(from, "/name"));
         relations.push(Relation { tie: Tie::Uses, to });
     }
-    for entry in document.pointer("/status/inventory/entries").and_then(Value::as_array).into_iter().flatten() {
+    relations.extend(super::uses_secrets(document, &["/spec/kubeConfig/secretRef/name"]));
+    // What is on another cluster is not what has the same name here.
+    let inventory = document.pointer("/status/inventory/entries").filter(|_| at_home(document));
+    for entry in inventory.and_then(Value::as_array).into_iter().flatten() {
         if let Some(to) = (InventoryEntry { id: at(entry, "/id"), v: String::new() }).id() {
             relations.push(Relation { tie: Tie::Owns, to });
         }
@@ -384,9 +387,15 @@ fn relations(document: &Value) -> Vec<Relation> {
     relations
 }
 
+/// Whether the objects of a document are on the cluster where it is itself.
+pub fn at_home(document: &Value) -> bool {
+    document.pointer("/spec/kubeConfig").is_none_or(Value::is_null)
+}
+
 /// The versions of everything in an inventory, which the ids of [`Kind::relations`] leave out.
 pub fn inventory_versions(document: &Value) -> Vec<(Id, String)> {
-    let entries = document.pointer("/status/inventory/entries").and_then(Value::as_array);
+    let entries = document.pointer("/status/inventory/entries").filter(|_| at_home(document));
+    let entries = entries.and_then(Value::as_array);
     let read = |entry: &Value| Some((InventoryEntry { id: at(entry, "/id"), v: String::new() }.id()?, at(entry, "/v")));
     entries.into_iter().flatten().filter_map(read).collect()
 }

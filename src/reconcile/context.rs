@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Options;
+use super::target::Targets;
 use crate::cluster::Cluster;
 use crate::outside::artifacts::{Artifacts, StorageError};
 use crate::outside::egress::Egress;
@@ -28,6 +29,8 @@ pub struct Context {
     /// Fetches artifacts from whoever serves them, this machine included.
     pub client: Client,
     pub options: Arc<Options>,
+    /// The other clusters that objects name.
+    pub targets: Targets,
     /// Hands artifacts out for as long as anybody has this context.
     _served: Arc<Served>,
 }
@@ -44,6 +47,11 @@ pub enum OpenError {
 }
 
 impl Context {
+    /// The same with another cluster, for what is applied there.
+    pub(super) fn over(&self, cluster: Cluster) -> Context {
+        Context { cluster, ..self.clone() }
+    }
+
     /// Opens the artifact storage in a directory, serves it on loopback, and sets up the client.
     ///
     /// Errors when another weir uses the directory, or it cannot be written.
@@ -55,6 +63,15 @@ impl Context {
         let served = Arc::new(serve::serve(listener, artifacts.clone()));
         let client = Client::new(&Settings { egress: Egress { loopback: true }, ..Settings::default() })?;
         let tags = Tags::at(&files.join(TAGS));
-        Ok(Context { cluster, store, artifacts, tags, client, options: Arc::new(options), _served: served })
+        Ok(Context {
+            cluster,
+            store,
+            artifacts,
+            tags,
+            client,
+            options: Arc::new(options),
+            targets: Targets::default(),
+            _served: served,
+        })
     }
 }

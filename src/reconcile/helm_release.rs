@@ -36,7 +36,8 @@ use self::report::{About, News, RELEASED};
 use self::source::Loaded;
 use self::storage::Storage;
 use self::values::Composed;
-use super::{Cause, Context, Failure, Next, Reconciler, Run};
+use super::target::{TargetError, Targets, Wish};
+use super::{Cause, Context, Failure, Next, Reconciler, Run, Severity};
 use crate::base::{Condition, Value};
 use crate::cluster::ClusterError;
 use crate::engine::chart::Capabilities;
@@ -67,7 +68,8 @@ impl Reconciler for HelmReleases {
         run.hide(&hidden);
         let secret = Some(secret);
         let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
-        self.leave_old_place(cx, &plan, object, run, &chart.metadata.name).await?;
+        let there = there(cx, object).await?;
+        self.leave_old_place(&there, &plan, object, run, &chart.metadata.name).await?;
         let (renderers_digest, metadata_digest) = report::renderer_digests(object);
         let wanted = Wanted {
             chart_name: chart.metadata.name.clone(),
@@ -78,10 +80,10 @@ impl Reconciler for HelmReleases {
         };
         attempt(object, &wanted, oci_digest.clone(), reset);
         let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
-        let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
+        let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
         let interval = plan.interval;
         let chart = Arc::new(chart);
-        let work = Work { cx, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+        let work = Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
         Cycle { work, object, run, done: Vec::new(), drifts: Vec::new() }.go(force).await?;
         Ok(Next::After(interval))
     }
@@ -91,13 +93,25 @@ impl Reconciler for HelmReleases {
             return Ok(());
         }
         let status = object.status.clone().unwrap_or_default();
-        if status.storage_namespace.is_some() && is_ours(cx, object, &status).await? {
+        let there = match Targets::of_leaving(cx, wish(object)).await {
+            _ if status.storage_namespace.is_none() => None,
+            Ok(there) => Some(there),
+            Err(TargetError::Missing(why)) => {
+                let message = format!("{why}: the release {} is left", object.release_name());
+                run.event(Severity::Error, "UninstallFailed", &message, &[]).await;
+                None
+            }
+            Err(error) => return Err(Failure::Retry(Cause::new("UninstallFailed", error.to_string()))),
+        };
+        if let Some(there) = there
+            && is_ours(&there, object, &status).await?
+        {
             let plan = Plan::read(object)?;
             // Without the values there is still something to take away.
             if let Ok(known) = values::compose(&cx.cluster, object).await {
                 run.hide(&known.hidden);
             }
-            uninstall_old(cx, &plan, object, run).await?;
+            uninstall_old(&there, &plan, object, run).await?;
             let status = object.status.get_or_insert_default();
             status.history.clear();
             status.storage_namespace = None;
@@ -144,6 +158,23 @@ impl HelmReleases {
             }
         }
     }
+}
+
+/// What it says of where its objects are.
+fn wish(object: &HelmRelease) -> Wish<'_> {
+    Wish {
+        namespace: object.own_namespace(),
+        kube_config: object.spec.kube_config.as_ref(),
+        account: object.spec.service_account_name.as_deref(),
+    }
+}
+
+/// The context in which the release and its records are.
+///
+/// Errors as a retry when there is no way there.
+async fn there(cx: &Context, object: &HelmRelease) -> Result<Context, Failure> {
+    let there = Targets::of(cx, wish(object)).await;
+    there.map_err(|error| Failure::Retry(Cause::new("RESTClientError", format!("no way to the target: {error}"))))
 }
 
 /// What the cluster serves, as charts may ask.

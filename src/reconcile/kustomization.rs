@@ -29,6 +29,7 @@ use self::prune::{Pruner, Survey};
 use self::record::Entry;
 use self::source::Source;
 use super::run::now;
+use super::target::{TargetError, Targets, Wish};
 use super::{Cause, Context, Failure, Next, Reconciled, Reconciler, Run, Severity, summary};
 use crate::base::{Digest, Id, Value, format_duration};
 use crate::engine::diff::Preview;
@@ -57,9 +58,12 @@ impl Reconciler for Kustomizer {
         if let Some(origin) = &source.origin_revision {
             run.note("originRevision", origin);
         }
+        let there = Targets::of(cx, wish(object)).await;
+        let there =
+            there.map_err(|error| plan.failure("ReconciliationFailed", format!("no way to the target: {error}")))?;
         let was_ready = is_ready(object, &source.revision);
         let known = record::known(&status(object).history).unwrap_or(inventory_of(object).entries.len());
-        let mut work = Work { cx, plan, source, id: run.id().clone(), digest: String::new(), known };
+        let mut work = Work { cx, there, plan, source, id: run.id().clone(), digest: String::new(), known };
         let outcome = work.go(object, run).await;
         work.remember(object, &outcome, began.elapsed());
         let changed = outcome?;
@@ -83,12 +87,19 @@ impl Reconciler for Kustomizer {
         if farewell == Farewell::LeaveAll {
             return Ok(());
         }
-        if let Some(elsewhere) = decide::applied_elsewhere(object) {
-            return Err(Failure::Stalled(Cause::new("FeatureGateDisabled", elsewhere)));
-        }
         let inventory = inventory_of(object);
+        let there = match Targets::of_leaving(cx, wish(object)).await {
+            Ok(there) => there,
+            Err(TargetError::Missing(why)) => {
+                let left: Vec<Id> = inventory.entries.iter().filter_map(|entry| entry.id()).collect();
+                let message = format!("{why}: these objects are left: {}", decide::listing(&left, 10));
+                run.event(Severity::Error, "PruneFailed", &message, &[]).await;
+                return Ok(());
+            }
+            Err(error) => return Err(Failure::Retry(Cause::new("PruneFailed", error.to_string()))),
+        };
         let owner = run.id().clone();
-        let pruner = Pruner { cx, owner: &owner, source: None };
+        let pruner = Pruner { cx: &there, owner: &owner, source: None };
         let mut candidates: Vec<Id> = inventory.entries.iter().filter_map(|entry| entry.id()).collect();
         build::sort_for_deletion(&mut candidates);
         let mut survey = pruner.survey(candidates).await;
@@ -120,6 +131,8 @@ impl Reconciler for Kustomizer {
 /// One reconciliation, from the found source on.
 struct Work<'a> {
     cx: &'a Context,
+    /// Where and as whom the objects are.
+    there: Context,
     plan: Plan,
     source: Source,
     id: Id,
@@ -163,7 +176,7 @@ impl Work<'_> {
         let failure = |message: String| self.plan.failure("ReconciliationFailed", message);
         let rules = object.spec.ignore.clone();
         let force = object.spec.force == Some(true);
-        let applier = Applier { cx: self.cx, rules: &rules, force };
+        let applier = Applier { cx: &self.there, rules: &rules, force };
         let target = object.spec.target_namespace.clone();
         let deadline = Instant::now() + self.plan.timeout;
         let (mut all, mut changes) = (Vec::new(), Vec::new());
@@ -182,7 +195,7 @@ impl Work<'_> {
             let applied = applied.map_err(|_| failure(timed_out()))?.map_err(failure)?;
             tell_applied(run, &applied).await;
             if number < last && applied.iter().any(|change| is_change(change.action)) {
-                let waited = health::wait(&self.cx.cluster, &placed, &[], STAGE, || false);
+                let waited = health::wait(&self.there.cluster, &placed, &[], STAGE, || false);
                 run.rest(waited).await.map_err(|unwell| failure(unwell.message()))?;
             }
             changes.extend(applied);
@@ -215,7 +228,7 @@ impl Work<'_> {
             return Ok(false);
         }
         build::sort_for_deletion(&mut stale);
-        let pruner = Pruner { cx: self.cx, owner: &self.id, source: Some(&self.source.id) };
+        let pruner = Pruner { cx: &self.there, owner: &self.id, source: Some(&self.source.id) };
         let mut survey = pruner.survey(stale).await;
         self.hold(object, &new, &survey)?;
         let deleted = pruner.delete(&mut survey).await;
@@ -278,7 +291,7 @@ impl Work<'_> {
             .collect();
         let began = Instant::now();
         let outdated = run.outdated();
-        let waited = run.rest(health::wait(&self.cx.cluster, &ids, &vanishing, timeout, outdated)).await;
+        let waited = run.rest(health::wait(&self.there.cluster, &ids, &vanishing, timeout, outdated)).await;
         match waited {
             Ok(()) => {
                 let message = format!("Health check passed in {}", format_duration(rounded(began.elapsed())));
@@ -374,6 +387,15 @@ fn is_ready(object: &mut Kustomization, revision: &str) -> bool {
     let applied = status(object).last_applied_revision.as_deref() == Some(revision);
     let ready = summary::find(object.conditions(), "Ready");
     applied && ready.is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
+}
+
+/// What it says of where its objects are.
+fn wish(object: &Kustomization) -> Wish<'_> {
+    Wish {
+        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+        kube_config: object.spec.kube_config.as_ref(),
+        account: object.spec.service_account_name.as_deref(),
+    }
 }
 
 fn status(object: &mut Kustomization) -> &mut KustomizationStatus {

@@ -36,6 +36,7 @@ mod secrets;
 mod shell;
 mod storage;
 mod summary;
+mod target;
 mod wakes;
 
 pub use context::{Context, OpenError};

@@ -23,6 +23,8 @@ pub struct Options {
     pub requeue_dependency: Duration,
     /// Refuses sources of other namespaces (`--no-cross-namespace-refs`).
     pub no_cross_namespace_refs: bool,
+    /// With whose rights objects are applied that name no service account (`--default-service-account`).
+    pub default_service_account: Option<String>,
     /// Refuses kustomize bases by URL (`--no-remote-bases`).
     pub no_remote_bases: bool,
     /// Variables of post-build substitution must be set (gate `StrictPostBuildSubstitutions`).
@@ -54,6 +56,7 @@ impl Default for Options {
             jitter_percent: 5,
             requeue_dependency: Duration::from_secs(30),
             no_cross_namespace_refs: false,
+            default_service_account: None,
             no_remote_bases: false,
             strict_substitutions: true,
             override_managers: Vec::new(),

@@ -181,6 +181,12 @@ async fn target(desk: &Desk, id: &Id) -> Result<(HelmRelease, String, String), R
     let document = live(desk, id).await?;
     let object: HelmRelease = serde_json::from_value(document)
         .map_err(|error| refuse(format!("{id} is no HelmRelease that can be read: {error}"), "correct the object"))?;
+    if object.spec.kube_config.is_some() {
+        return Err(refuse(
+            format!("{id} is released on another cluster, and its records are there"),
+            "look at it with the kubeconfig that spec.kubeConfig names",
+        ));
+    }
     let status = object.status.clone().unwrap_or_default();
     let last = status.history.first().map(|snapshot| snapshot.name.clone());
     let name = last.unwrap_or_else(|| object.release_name());

@@ -17,6 +17,7 @@ mod release_races;
 mod release_secrets;
 mod remote_bases;
 mod shell;
+mod targets;
 
 use std::time::Duration;
 

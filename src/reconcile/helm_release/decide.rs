@@ -447,7 +447,7 @@ mod tests {
     #[test]
     fn every_state_has_its_step() {
         let (deployed, failed) = (record(1, Status::Deployed), record(2, Status::Failed));
-        let gone = record(1, Status::Uninstalled);
+        let (gone, leaving) = (record(1, Status::Uninstalled), record(1, Status::Uninstalling));
         let none = json!({});
         let tests = json!({"test": {"enable": true}});
         let warn = json!({"driftDetection": {"mode": "warn"}});
@@ -466,7 +466,14 @@ mod tests {
             (object(&tests, &[&deployed], ""), found(&deployed), "Untested", "Test"),
             (object(&warn, &[&deployed], ""), found(&deployed), "InSync", "Done"),
             (object(&none, &[&failed, &deployed], ""), found(&failed), "Failed", "Upgrade"),
-            (object(&none, &[], ""), found(&record(1, Status::Uninstalling)), "Leaving", "Uninstall"),
+            (object(&none, &[&leaving], ""), found(&leaving), "Leaving", "Uninstall"),
+            (object(&none, &[&deployed], ""), found(&leaving), "Held(600s)", "Held(600s)"),
+            (
+                object(&none, &[&deployed], ""),
+                Observed { age: Duration::from_secs(601), ..found(&leaving) },
+                "Unknown(Uninstalling)",
+                "Unknown(Uninstalling)",
+            ),
             (
                 object(&none, &[], ""),
                 Observed { own: true, ..found(&record(1, Status::PendingInstall)) },

@@ -262,12 +262,6 @@ fn remedy(
 /// The first field that asks for what cannot be done yet, and what to do instead.
 fn unsupported(object: &HelmRelease) -> Option<(&'static str, &'static str)> {
     let spec = &object.spec;
-    if spec.kube_config.is_some() {
-        return Some(("kubeConfig", "run weir on that cluster instead"));
-    }
-    if spec.service_account_name.is_some() {
-        return Some(("serviceAccountName", "remove it to release with weir's own permissions"));
-    }
     if !spec.health_check_exprs.is_empty() {
         return Some(("healthCheckExprs", "leave them out: kstatus judges"));
     }

@@ -52,7 +52,8 @@ async fn look(cx: &Context, object: &HelmRelease, composed: Composed) -> Result<
     let (id, artifact) = source::find(cx, object).await?;
     let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
     let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
-    let storage = Storage::new(&cx.cluster, object.storage_namespace(), &release, &object.metadata);
+    let there = super::there(cx, object).await?;
+    let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
     let (renderers_digest, metadata_digest) = report::renderer_digests(object);
     let wanted = Wanted {
         chart_name: chart.metadata.name.clone(),
@@ -62,7 +63,7 @@ async fn look(cx: &Context, object: &HelmRelease, composed: Composed) -> Result<
         metadata_digest,
     };
     let chart = Arc::new(chart);
-    let work = Work { cx, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+    let work = Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
     let last = work.storage.last().await.map_err(|error| failed(&error))?;
     let own = last.as_ref().is_some_and(|last| work.storage.is_own(last));
     let observed = Observed { last: last.clone(), own, ..Observed::default() };

@@ -71,12 +71,6 @@ fn unsupported(object: &Kustomization) -> Option<(&'static str, &'static str)> {
     if spec.decryption.is_some() {
         return Some(("decryption", "remove it, or let Flux's kustomize-controller reconcile this object"));
     }
-    if spec.kube_config.is_some() {
-        return Some(("kubeConfig", "run weir on that cluster instead"));
-    }
-    if spec.service_account_name.is_some() {
-        return Some(("serviceAccountName", "remove it to apply with weir's own permissions"));
-    }
     if !spec.health_check_exprs.is_empty() {
         return Some(("healthCheckExprs", "use healthChecks or wait, which judge by kstatus"));
     }
@@ -84,19 +78,6 @@ fn unsupported(object: &Kustomization) -> Option<(&'static str, &'static str)> {
         return Some(("dependsOn[].readyExpr", "remove it to wait for Ready=True"));
     }
     None
-}
-
-/// Why what was applied cannot be deleted by this weir: others' rights or another cluster would be needed.
-pub fn applied_elsewhere(object: &Kustomization) -> Option<String> {
-    let field = match &object.spec {
-        spec if spec.kube_config.is_some() => "kubeConfig",
-        spec if spec.service_account_name.is_some() => "serviceAccountName",
-        _ => return None,
-    };
-    Some(format!(
-        "spec.{field} is not supported by weir yet, so its objects cannot be deleted: set spec.deletionPolicy to Orphan \
-         to let go of them"
-    ))
 }
 
 /// Whether a dependency is met; `same_source` is the current revision when both are built from one source.
@@ -337,8 +318,6 @@ mod tests {
     fn what_cannot_be_done_is_refused_and_named() {
         for (spec, field) in [
             (json!({"decryption": {"provider": "sops"}}), "spec.decryption"),
-            (json!({"kubeConfig": {"secretRef": {"name": "x"}}}), "spec.kubeConfig"),
-            (json!({"serviceAccountName": "dev"}), "spec.serviceAccountName"),
             (
                 json!({"healthCheckExprs": [{"apiVersion": "v1", "kind": "X", "current": "true"}]}),
                 "spec.healthCheckExprs",

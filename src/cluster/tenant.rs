@@ -1,0 +1,122 @@
+//! Clusters as a tenant has them: as a service account, or by a kubeconfig that somebody put into a Secret.
+//!
+//! A tenant's word is never trusted with this machine: nothing of such a kubeconfig runs a program, reads a file or
+//! leaves out the check of a certificate, and there is no falling back to weir's own rights. Start with
+//! [`Cluster::as_account`]. Source: fluxcd/pkg runtime/client (Impersonator, KubeConfig).
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Request};
+use kube::client::Body;
+use kube::config::{AuthInfo, Cluster as Named, Config, KubeConfigOptions, Kubeconfig};
+
+use super::connect::{open, without_credentials};
+use super::{Cluster, ConnectError, Inside, Place};
+
+/// More is no kubeconfig.
+const BYTES: usize = 1 << 20;
+
+impl Cluster {
+    /// This cluster, asked as a service account with its rights and no others.
+    ///
+    /// Errors when the namespace or the name is empty or no name at all.
+    pub fn as_account(&self, namespace: &str, name: &str) -> Result<Cluster, ConnectError> {
+        let user = format!("system:serviceaccount:{namespace}:{name}");
+        let is_name = |text: &str| !text.is_empty() && !text.contains(':');
+        let header = HeaderValue::try_from(&user).ok().filter(|_| is_name(namespace) && is_name(name));
+        let header = header.ok_or_else(|| refuse(format!("{user:?} is no service account"), "correct the name"))?;
+        let inner = self.client();
+        let within = inner.default_namespace().to_owned();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            request.headers_mut().insert("impersonate-user", header.clone());
+            let inner = inner.clone();
+            async move { inner.send(request).await }
+        });
+        let client = kube::Client::new(service, within);
+        let (place, discovery) = (self.0.place.clone(), Arc::clone(&self.0.discovery));
+        Ok(Cluster(Arc::new(Inside { client, place, discovery })))
+    }
+
+    /// The cluster of a kubeconfig's current context, greeted once.
+    ///
+    /// Errors when it asks for more than a server, certificates and a token, or the server does not answer.
+    pub async fn by_kubeconfig(text: &str) -> Result<Cluster, ConnectError> {
+        if text.len() > BYTES {
+            return Err(refuse("it is larger than a kubeconfig can be".into(), "put only the kubeconfig there"));
+        }
+        let hint = "put a whole kubeconfig there, with a current context";
+        let known = Kubeconfig::from_yaml(text).map_err(|error| refuse(error.to_string(), hint))?;
+        let name = known.current_context.clone().unwrap_or_default();
+        let context = known.contexts.iter().find(|known| known.name == name).and_then(|known| known.context.clone());
+        let context = context.ok_or_else(|| refuse(format!("it has no context {name:?}"), hint))?;
+        let cluster = known.clusters.iter().find(|known| known.name == context.cluster);
+        let cluster = cluster.and_then(|known| known.cluster.as_ref());
+        let cluster = cluster.ok_or_else(|| refuse(format!("it has no cluster {:?}", context.cluster), hint))?;
+        let user = context.user.as_deref().unwrap_or_default();
+        let login = known.auth_infos.iter().find(|known| known.name == user).and_then(|known| known.auth_info.as_ref());
+        if let Some(field) = too_much(cluster, login) {
+            let hint = "write certificates, keys and tokens into it";
+            return Err(refuse(format!("its {field} is not taken from a Secret"), hint));
+        }
+        let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(known, &options).await;
+        let config = config.map_err(|error| refuse(error.to_string(), hint))?;
+        let server = without_credentials(&config.cluster_url);
+        open(config, Place::Context { name, server }, None).await
+    }
+}
+
+/// The first field that would run a program, read a file, trust anybody or pose as somebody.
+fn too_much(cluster: &Named, login: Option<&AuthInfo>) -> Option<&'static str> {
+    let empty = AuthInfo::default();
+    let login = login.unwrap_or(&empty);
+    let fields = [
+        (cluster.insecure_skip_tls_verify == Some(true), "insecure-skip-tls-verify"),
+        (cluster.certificate_authority.is_some(), "certificate-authority"),
+        (cluster.proxy_url.is_some(), "proxy-url"),
+        (login.exec.is_some(), "exec"),
+        (login.auth_provider.is_some(), "auth-provider"),
+        (login.token_file.is_some(), "tokenFile"),
+        (login.client_certificate.is_some(), "client-certificate"),
+        (login.client_key.is_some(), "client-key"),
+        (login.impersonate.is_some() || login.impersonate_groups.is_some(), "as"),
+    ];
+    fields.into_iter().find(|(given, _)| *given).map(|(_, field)| field)
+}
+
+fn refuse(message: String, hint: &str) -> ConnectError {
+    ConnectError { message, hint: hint.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_from_a_secret_does_not_touch_this_machine() {
+        let with = |cluster: &str, user: &str| {
+            format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts:\n- name: a\n  context: {{cluster: c, user: \
+                 u}}\nclusters:\n- name: c\n  cluster: {{server: 'https://127.0.0.1:1'{cluster}}}\nusers:\n- name: u\n  \
+                 user: {{{user}}}\n"
+            )
+        };
+        for (cluster, user, why) in [
+            (", insecure-skip-tls-verify: true", "", "insecure-skip-tls-verify"),
+            (", certificate-authority: /etc/hostname", "", "certificate-authority"),
+            (", proxy-url: 'http://127.0.0.1:2'", "", "proxy-url"),
+            ("", "exec: {command: touch, apiVersion: client.authentication.k8s.io/v1}", "exec"),
+            ("", "auth-provider: {name: gcp, config: {}}", "auth-provider"),
+            ("", "tokenFile: /etc/hostname", "tokenFile"),
+            ("", "client-certificate: /etc/hostname", "client-certificate"),
+            ("", "client-key: /etc/hostname", "client-key"),
+            ("", "as: system:admin", "as"),
+        ] {
+            let error = Cluster::by_kubeconfig(&with(cluster, user)).await.err().unwrap();
+            assert!(error.message.contains(&format!("its {why} is not taken")), "{why}: {error}");
+        }
+        for text in ["", "a: [", "kind: Config\ncurrent-context: gone\n"] {
+            assert!(Cluster::by_kubeconfig(text).await.is_err(), "{text}");
+        }
+    }
+}
