@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::door::Door;
+use super::rivals::Tenure;
 use super::session::{Session, connect_to};
-use super::{CliError, Cx, get, log, rivals};
+use super::{CliError, Cx, get, log};
 use crate::cluster::{Place, Target};
 use crate::config::{ConfigError, Layer, Settings, Source};
 use crate::console::start::{ConsoleError, Options};
@@ -63,9 +64,10 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
         _ => None,
     };
     let connected = connect_to(cx, &target).await?;
-    if args.reconcile && !connected.cluster.place().is_embedded() {
-        rivals::refuse(&connected.cluster).await?;
-    }
+    let tenure = match args.reconcile && !connected.cluster.place().is_embedded() {
+        true => Some(Tenure::begin(&connected.cluster).await?),
+        false => None,
+    };
     // Another weir on the same data writes the log there.
     let held = data.filter(|_| connected.embedded.is_some());
     let activity = log::start(held.as_deref().map(log::path_in).as_deref(), false);
@@ -79,6 +81,9 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
     let reconciling = args.reconcile || door.is_some();
     if reconciling {
         session.reconcile().await?;
+        if let Some(tenure) = &tenure {
+            session.stop_when(tenure.lost());
+        }
     } else if let Err(error) = session.foresee().await {
         // The console is worth having without previews.
         tracing::warn!("no previews: {}", error.message);
@@ -91,6 +96,9 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
         door.close().await;
     }
     session.close().await;
+    if let Some(tenure) = tenure {
+        tenure.end().await;
+    }
     outcome
 }
 

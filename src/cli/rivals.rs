@@ -1,55 +1,167 @@
-//! Who else reconciles on a cluster: Flux's own controllers, by their leases. Two reconcilers of one object fight.
+//! Who reconciles on a cluster: this weir only while it holds the leases of Flux's controllers whose work it does.
+//!
+//! Two reconcilers of one object fight. With the leases, a controller that is started meanwhile waits, and a second weir
+//! is refused. Start with [`Tenure::begin`].
+
+use tokio_util::sync::CancellationToken;
 
 use super::CliError;
 use super::session::now;
-use crate::base::{Api, Stamp, Value};
+use crate::base::Value;
+use crate::cluster::leases::{self, DEADLINE, Lease, LeaseError, RENEWAL};
 use crate::cluster::{Cluster, ClusterError};
 use crate::kinds;
 
-/// Refuses a cluster where a Flux controller is at work.
-///
-/// Errors with the controllers and where they run; also when the leases cannot be read, because then nobody knows.
-pub async fn refuse(cluster: &Cluster) -> Result<(), CliError> {
-    let api = Api {
-        group: "coordination.k8s.io".into(),
-        version: "v1".into(),
-        kind: "Lease".into(),
-        plural: "leases".into(),
-        namespaced: true,
-    };
-    let leases = match cluster.list(&api, None, None).await {
-        Ok(leases) => leases,
-        Err(error @ ClusterError::Forbidden { .. }) => {
-            let hint = "weir needs to list leases to see whether Flux is at work; or leave --reconcile out and observe";
-            return Err(CliError::cluster(error.to_string(), hint));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let live: Vec<String> = leases.iter().filter_map(|lease| holder(lease, now())).collect();
-    if live.is_empty() {
-        return Ok(());
-    }
-    let hint =
-        "two reconcilers would fight: scale these deployments to 0 first, or leave reconciling to them and observe";
-    Err(CliError::cluster(format!("Flux is at work on {}: {}", cluster.place(), live.join(", ")), hint))
+/// Where the leases are when Flux was never there.
+const NAMESPACES: [&str; 2] = ["flux-system", "default"];
+
+/// The time in which this process may reconcile.
+pub struct Tenure {
+    leases: Vec<Lease>,
+    lost: CancellationToken,
+    renewing: tokio::task::JoinHandle<()>,
 }
 
-/// `namespace/controller` when the lease is one of Flux's and its holder renewed it in time, with a margin for clocks.
-///
-/// Source: fluxcd/pkg runtime/leaderelection (the names of the leases).
-fn holder(lease: &Value, now: Stamp) -> Option<String> {
-    let name = lease["metadata"]["name"].as_str()?;
-    let controller = name.strip_suffix("-leader-election")?;
-    let is_rival =
-        kinds::reconciled().filter_map(|kind| kind.custom.as_ref()).any(|custom| custom.controller == controller);
-    if !is_rival || lease["spec"]["holderIdentity"].as_str().is_none_or(str::is_empty) {
-        return None;
+impl Tenure {
+    /// Takes the leases of all controllers whose kinds weir reconciles.
+    ///
+    /// Errors with who is at work and where; also when the leases cannot be read or written, because then nobody knows.
+    pub async fn begin(cluster: &Cluster) -> Result<Tenure, CliError> {
+        let found = match cluster.list(&leases::api(), None, None).await {
+            Ok(found) => found,
+            Err(error @ ClusterError::Forbidden { .. }) => {
+                let hint =
+                    "weir needs to list leases to see whether Flux is at work; or leave --reconcile out and observe";
+                return Err(CliError::cluster(error.to_string(), hint));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let live: Vec<String> = found.iter().filter_map(|lease| rival(lease, now().0)).collect();
+        if !live.is_empty() {
+            return Err(at_work(cluster, &live.join(", ")));
+        }
+        let holder = identity();
+        let mut leases = Vec::new();
+        for name in controllers() {
+            match take(cluster, &found, &lease_name(name), &holder).await {
+                Ok(lease) => leases.push(lease),
+                Err(error) => {
+                    give_back(&leases).await;
+                    return Err(match error {
+                        LeaseError::Held { .. } => at_work(cluster, &error.to_string()),
+                        LeaseError::Cluster(error) => {
+                            let hint = "weir holds the leases of Flux's controllers while it reconciles: it needs to get, \
+                                        create and update leases; or leave --reconcile out and observe";
+                            CliError::cluster(error.to_string(), hint)
+                        }
+                    });
+                }
+            }
+        }
+        let lost = CancellationToken::new();
+        let renewing = tokio::spawn(renew(leases.clone(), lost.clone()));
+        Ok(Tenure { leases, lost, renewing })
     }
-    let seconds = lease["spec"]["leaseDurationSeconds"].as_i64().unwrap_or(60);
-    // A lease without a readable time counts as live: a doubt must not start a fight.
-    let renewed: Option<Stamp> = lease["spec"]["renewTime"].as_str().and_then(|time| time.parse().ok());
-    let live = renewed.is_none_or(|renewed| now.0 - renewed.0 <= seconds * 2);
-    live.then(|| format!("{}/{controller}", lease["metadata"]["namespace"].as_str().unwrap_or_default()))
+
+    /// Becomes true when somebody else may begin: all reconciling must stop.
+    pub fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+
+    /// Lets the next one begin; only after all reconciling has stopped.
+    pub async fn end(self) {
+        self.renewing.abort();
+        if !self.lost.is_cancelled() {
+            give_back(&self.leases).await;
+        }
+    }
+}
+
+/// What is said when the leases are lost.
+pub fn lost() -> CliError {
+    CliError::cluster(
+        "weir no longer holds the leases of Flux's controllers, and stopped reconciling",
+        "start it again",
+    )
+}
+
+async fn take(cluster: &Cluster, found: &[Value], name: &str, holder: &str) -> Result<Lease, LeaseError> {
+    let known = found.iter().find(|lease| lease["metadata"]["name"] == name);
+    if let Some(namespace) = known.and_then(|lease| lease["metadata"]["namespace"].as_str()) {
+        return Lease::take(cluster, leases::id(namespace, name), holder).await;
+    }
+    match Lease::take(cluster, leases::id(NAMESPACES[0], name), holder).await {
+        Err(LeaseError::Cluster(ClusterError::NotFound { .. })) => {
+            Lease::take(cluster, leases::id(NAMESPACES[1], name), holder).await
+        }
+        answer => answer,
+    }
+}
+
+/// Renews until it is stopped, or the leases are lost.
+async fn renew(leases: Vec<Lease>, lost: CancellationToken) {
+    let mut since = tokio::time::Instant::now();
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        let began = tokio::time::Instant::now();
+        let all = futures::future::join_all(leases.iter().map(Lease::renew));
+        // What does not answer in time says nothing: the deadline counts from the last renewal.
+        let answers = tokio::time::timeout_at(since + DEADLINE, all).await;
+        let errors: Vec<LeaseError> = answers.into_iter().flatten().filter_map(Result::err).collect();
+        let is_taken = errors.iter().any(|error| matches!(error, LeaseError::Held { .. }));
+        for error in &errors {
+            tracing::warn!("a lease was not renewed: {error}");
+        }
+        if errors.is_empty() && since + DEADLINE > tokio::time::Instant::now() {
+            since = began;
+        } else if is_taken || since + DEADLINE <= tokio::time::Instant::now() + RENEWAL {
+            tracing::error!("the leases of Flux's controllers are lost: nothing is reconciled any more");
+            return lost.cancel();
+        }
+    }
+}
+
+async fn give_back(leases: &[Lease]) {
+    for lease in leases {
+        if let Err(error) = lease.give_back().await {
+            tracing::warn!("a lease was not given back: {error}");
+        }
+    }
+}
+
+fn at_work(cluster: &Cluster, who: &str) -> CliError {
+    let hint =
+        "two reconcilers would fight: scale these deployments to 0 first, or leave reconciling to them and observe";
+    CliError::cluster(format!("somebody reconciles on {} already: {who}", cluster.place()), hint)
+}
+
+/// The controllers whose kinds weir reconciles, each once.
+fn controllers() -> Vec<&'static str> {
+    let mut all: Vec<&str> =
+        kinds::reconciled().filter_map(|kind| kind.custom.as_ref()).map(|custom| custom.controller).collect();
+    all.dedup();
+    all
+}
+
+/// Source: fluxcd/pkg runtime/leaderelection.
+fn lease_name(controller: &str) -> String {
+    format!("{controller}-leader-election")
+}
+
+/// `namespace/controller (holder)` when the lease is one of Flux's and held.
+fn rival(lease: &Value, now: i64) -> Option<String> {
+    let text = |pointer: &str| lease.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let controller = controllers().into_iter().find(|name| lease_name(name) == text("/metadata/name"))?;
+    let holder = leases::holder(lease, now)?;
+    Some(format!("{}/{controller} ({holder})", text("/metadata/namespace")))
+}
+
+/// Who this process is, for others to read.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").ok().filter(|name| !name.trim().is_empty());
+    let host = host.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_else(|| "somewhere".into());
+    let host = host.trim();
+    format!("weir_{host}_{}_{:08x}", std::process::id(), rand::random::<u32>())
 }
 
 #[cfg(test)]
@@ -58,19 +170,41 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_lease_counts_while_it_is_renewed() {
-        let lease = |name: &str, holder: &str, renewed: &str| {
-            json!({"metadata": {"name": name, "namespace": "flux-system"},
-                "spec": {"holderIdentity": holder, "leaseDurationSeconds": 35, "renewTime": renewed}})
+    fn the_controllers_whose_work_weir_does_are_rivals() {
+        let lease = |name: &str| {
+            json!({"metadata": {"name": name, "namespace": "flux-system"}, "spec": {"holderIdentity": "pod-1",
+                "leaseDurationSeconds": 35, "renewTime": "2026-01-31T10:00:30.123456Z"}})
         };
-        let now: Stamp = "2026-01-31T10:01:00Z".parse().unwrap();
-        let name = "kustomize-controller-leader-election";
-        let live = holder(&lease(name, "pod-1", "2026-01-31T10:00:30.123456Z"), now);
-        assert_eq!(live.as_deref(), Some("flux-system/kustomize-controller"));
-        assert_eq!(holder(&lease(name, "pod-1", "2026-01-31T09:58:00Z"), now), None);
-        assert_eq!(holder(&lease(name, "", "2026-01-31T10:00:30Z"), now), None);
-        assert!(holder(&lease("helm-controller-leader-election", "p", "2026-01-31T10:00:30Z"), now).is_some());
-        assert_eq!(holder(&lease("traefik-leader-election", "p", "2026-01-31T10:00:30Z"), now), None);
-        assert!(holder(&lease(name, "pod-1", "nonsense"), now).is_some());
+        let now = "2026-01-31T10:01:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
+        for controller in ["source", "kustomize", "helm", "image-reflector", "image-automation"] {
+            let wanted = format!("flux-system/{controller}-controller (pod-1)");
+            assert_eq!(rival(&lease(&format!("{controller}-controller-leader-election")), now), Some(wanted));
+        }
+        for other in ["notification-controller-leader-election", "traefik", "helm-controller"] {
+            assert_eq!(rival(&lease(other), now), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_one_at_a_time_reconciles() {
+        let api = crate::embedded::Embedded::open(Default::default()).await.unwrap();
+        let place = crate::cluster::Place::Context { name: "prod".into(), server: "https://prod".into() };
+        let cluster = Cluster::over(api.client(), place);
+        let first = Tenure::begin(&cluster).await.unwrap();
+        let refused = Tenure::begin(&cluster).await.err().unwrap();
+        assert!(refused.message.contains("default/helm-controller (weir_"), "{}", refused.message);
+        first.leases[0].renew().await.unwrap();
+        first.end().await;
+        let second = Tenure::begin(&cluster).await.unwrap();
+        // Somebody with other rules takes one: it is not taken back.
+        let id = leases::id("default", "helm-controller-leader-election");
+        let patch = json!({"spec": {"holderIdentity": "pod-1"}});
+        cluster.merge_patch(&id, &patch, None, "kubectl").await.unwrap();
+        let renewed = futures::future::join_all(second.leases.iter().map(Lease::renew)).await;
+        let held: Vec<&LeaseError> = renewed.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        assert!(matches!(held[..], [LeaseError::Held { .. }]), "{held:?}");
+        second.end().await;
+        let refused = Tenure::begin(&cluster).await.err().unwrap();
+        assert!(refused.message.contains("default/helm-controller (pod-1)"), "{}", refused.message);
     }
 }

@@ -1,8 +1,9 @@
 //! `weir run`: the reconcilers without a console, with their log on stderr.
 
 use super::door::Door;
+use super::rivals::{self, Tenure};
 use super::session::{Session, connect_to};
-use super::{CliError, Cx, log, rivals};
+use super::{CliError, Cx, log};
 use crate::cluster::{Place, Target};
 use crate::embedded::Access;
 use crate::reconcile::Options;
@@ -48,9 +49,11 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
         let hint = "use that one, stop it, or choose another directory with --data";
         return Err(CliError::config(format!("another weir reconciles there already, at {address}"), hint));
     }
-    if !place.is_embedded() {
-        rivals::refuse(&connected.cluster).await?;
-    }
+    let tenure = match place.is_embedded() {
+        true => None,
+        false => Some(Tenure::begin(&connected.cluster).await?),
+    };
+    let lost = tenure.as_ref().map(Tenure::lost).unwrap_or_default();
     let door = match (&connected.embedded, &data) {
         (Some(embedded), Some(data)) => {
             let any_port = ([127, 0, 0, 1], 0).into();
@@ -61,11 +64,17 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let mut session = Session::over(connected, activity).await;
     session.reconcile_as(args.reconciling.options()).await?;
     cx.output.success(format!("reconciling on {place}"));
-    super::signal::ended().await;
+    tokio::select! {
+        () = super::signal::ended() => {}
+        () = lost.cancelled() => {}
+    }
     cx.output.action("stopping");
     if let Some(door) = door {
         door.close().await;
     }
     session.close().await;
-    Ok(())
+    if let Some(tenure) = tenure {
+        tenure.end().await;
+    }
+    if lost.is_cancelled() { Err(rivals::lost()) } else { Ok(()) }
 }

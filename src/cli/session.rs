@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{CliError, Cx};
 use crate::base::{Stamp, Text, format_duration};
@@ -96,6 +97,16 @@ impl Session {
         let context = self.context(options, &files).await?;
         self.running = Some(reconcile::start_all(context));
         Ok(())
+    }
+
+    /// Stops the reconcilers, and nothing else, when that is cancelled.
+    pub fn stop_when(&self, lost: CancellationToken) {
+        let Some(running) = &self.running else { return };
+        let stop = running.stopper();
+        tokio::spawn(async move {
+            lost.cancelled().await;
+            stop.cancel();
+        });
     }
 
     /// Makes previews possible where this process does not reconcile: others' artifacts are fetched where they are served.

@@ -15,6 +15,7 @@ mod connect;
 mod discovery;
 mod error;
 mod events;
+pub mod leases;
 mod objects;
 mod plugin;
 mod tenant;

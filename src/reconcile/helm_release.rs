@@ -83,7 +83,8 @@ impl Reconciler for HelmReleases {
         let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
         let interval = plan.interval;
         let chart = Arc::new(chart);
-        let work = Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+        let work =
+            Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
         Cycle { work, object, run, done: Vec::new(), drifts: Vec::new() }.go(force).await?;
         Ok(Next::After(interval))
     }
@@ -93,7 +94,7 @@ impl Reconciler for HelmReleases {
             return Ok(());
         }
         let status = object.status.clone().unwrap_or_default();
-        let there = match Targets::of_leaving(cx, wish(object)).await {
+        let there = match Targets::of_leaving(cx, Wish::from(&*object)).await {
             _ if status.storage_namespace.is_none() => None,
             Ok(there) => Some(there),
             Err(TargetError::Missing(why)) => {
@@ -160,20 +161,11 @@ impl HelmReleases {
     }
 }
 
-/// What it says of where its objects are.
-fn wish(object: &HelmRelease) -> Wish<'_> {
-    Wish {
-        namespace: object.own_namespace(),
-        kube_config: object.spec.kube_config.as_ref(),
-        account: object.spec.service_account_name.as_deref(),
-    }
-}
-
 /// The context in which the release and its records are.
 ///
 /// Errors as a retry when there is no way there.
 async fn there(cx: &Context, object: &HelmRelease) -> Result<Context, Failure> {
-    let there = Targets::of(cx, wish(object)).await;
+    let there = Targets::of(cx, Wish::from(&*object)).await;
     there.map_err(|error| Failure::Retry(Cause::new("RESTClientError", format!("no way to the target: {error}"))))
 }
 

@@ -11,6 +11,7 @@
 mod apply;
 pub(super) mod build;
 mod decide;
+mod dependencies;
 pub(super) mod fields;
 pub(super) mod health;
 mod preview;
@@ -33,7 +34,7 @@ use super::target::{TargetError, Targets, Wish};
 use super::{Cause, Context, Failure, Next, Reconciled, Reconciler, Run, Severity, summary};
 use crate::base::{Digest, Id, Value, format_duration};
 use crate::engine::diff::Preview;
-use crate::kinds::kustomization::{self, Inventory, KustomizationStatus};
+use crate::kinds::kustomization::{Inventory, KustomizationStatus};
 use crate::kinds::{Kustomization, meta};
 
 pub use self::build::{render, variables, with_inline};
@@ -53,12 +54,12 @@ impl Reconciler for Kustomizer {
         let began = Instant::now();
         let plan = Plan::of(object, &cx.options)?;
         let source = source::find(cx, object, &plan).await?;
-        check_dependencies(cx, object, &source).await?;
+        dependencies::check(cx, object, &source).await?;
         run.note("revision", &source.revision);
         if let Some(origin) = &source.origin_revision {
             run.note("originRevision", origin);
         }
-        let there = Targets::of(cx, wish(object)).await;
+        let there = Targets::of(cx, Wish::from(&*object)).await;
         let there =
             there.map_err(|error| plan.failure("ReconciliationFailed", format!("no way to the target: {error}")))?;
         let was_ready = is_ready(object, &source.revision);
@@ -88,7 +89,7 @@ impl Reconciler for Kustomizer {
             return Ok(());
         }
         let inventory = inventory_of(object);
-        let there = match Targets::of_leaving(cx, wish(object)).await {
+        let there = match Targets::of_leaving(cx, Wish::from(&*object)).await {
             Ok(there) => there,
             Err(TargetError::Missing(why)) => {
                 let left: Vec<Id> = inventory.entries.iter().filter_map(|entry| entry.id()).collect();
@@ -334,31 +335,6 @@ impl Work<'_> {
     }
 }
 
-/// Checks every dependency live, in order; the first that is missing is named.
-///
-/// Source: kustomize-controller's checkDependencies. Cycles are not looked for: both sides say what they wait for.
-async fn check_dependencies(cx: &Context, object: &Kustomization, source: &Source) -> Result<(), Failure> {
-    let own = object.metadata.namespace.as_deref().unwrap_or_default();
-    let pause = cx.options.requeue_dependency;
-    for dependency in &object.spec.depends_on {
-        let id = kustomization::KIND.id(dependency.namespace.as_deref().unwrap_or(own), &dependency.name);
-        let document = cx.cluster.get(&id).await.map_err(|error| {
-            Failure::Waiting(
-                Cause::new("DependencyNotReady", format!("dependency {id} cannot be read: {error}")),
-                pause,
-            )
-        })?;
-        let same =
-            document.as_ref().is_some_and(|document| source::id_of_reference(document) == Some(source.id.clone()));
-        let revision = same.then_some(source.revision.as_str());
-        decide::dependency(&id, document.as_ref(), revision).map_err(|missing| {
-            let message = format!("{missing}, asking again in {}", format_duration(pause));
-            Failure::Waiting(Cause::new("DependencyNotReady", message), pause)
-        })?;
-    }
-    Ok(())
-}
-
 async fn tell_applied(run: &mut Run, changes: &[Change]) {
     let lines: Vec<String> = changes
         .iter()
@@ -387,15 +363,6 @@ fn is_ready(object: &mut Kustomization, revision: &str) -> bool {
     let applied = status(object).last_applied_revision.as_deref() == Some(revision);
     let ready = summary::find(object.conditions(), "Ready");
     applied && ready.is_some_and(|ready| ready.status == "True" && ready.observed_generation == generation)
-}
-
-/// What it says of where its objects are.
-fn wish(object: &Kustomization) -> Wish<'_> {
-    Wish {
-        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
-        kube_config: object.spec.kube_config.as_ref(),
-        account: object.spec.service_account_name.as_deref(),
-    }
 }
 
 fn status(object: &mut Kustomization) -> &mut KustomizationStatus {

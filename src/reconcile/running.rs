@@ -61,6 +61,11 @@ impl Running {
         self.queue.clone()
     }
 
+    /// Ends all runs where they stand when it is cancelled.
+    pub fn stopper(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// Ends all runs where they stand and waits until they are over.
     pub async fn stop(mut self) {
         self.stop.cancel();

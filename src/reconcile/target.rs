@@ -10,6 +10,7 @@ use super::{Context, secrets};
 use crate::base::{Digest, Id};
 use crate::cluster::Cluster;
 use crate::kinds::kustomization::KubeConfigReference;
+use crate::kinds::{HelmRelease, Kustomization};
 
 /// Remote clusters that are kept open; when there are more, all are opened anew.
 const KEPT: usize = 64;
@@ -34,6 +35,26 @@ pub struct Wish<'a> {
     pub namespace: &'a str,
     pub kube_config: Option<&'a KubeConfigReference>,
     pub account: Option<&'a str>,
+}
+
+impl<'a> From<&'a Kustomization> for Wish<'a> {
+    fn from(object: &'a Kustomization) -> Self {
+        Wish {
+            namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+            kube_config: object.spec.kube_config.as_ref(),
+            account: object.spec.service_account_name.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a HelmRelease> for Wish<'a> {
+    fn from(object: &'a HelmRelease) -> Self {
+        Wish {
+            namespace: object.own_namespace(),
+            kube_config: object.spec.kube_config.as_ref(),
+            account: object.spec.service_account_name.as_deref(),
+        }
+    }
 }
 
 impl Targets {

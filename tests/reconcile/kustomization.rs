@@ -400,23 +400,6 @@ async fn an_object_that_changes_hands_while_it_is_pruned_stays() {
 }
 
 #[tokio::test]
-async fn what_was_applied_with_the_rights_of_others_is_not_deleted_with_weirs() {
-    let world = world().await;
-    world.publish("repo", "r1", &[("one.yaml", &map("one", "1"))]).await;
-    world.put(kustomization("apps", json!({}))).await;
-    world.until(&ks("apps"), "applied", applied("r1")).await;
-    world.patch(&ks("apps"), json!({"spec": {"serviceAccountName": "tenant"}})).await;
-    world.until_reason(&ks("apps"), "FeatureGateDisabled").await;
-    world.delete(&ks("apps")).await;
-    let told = |document: &Value| message(document).contains("deletionPolicy to Orphan");
-    world.until(&ks("apps"), "told", told).await;
-    assert!(world.has(&config_map("one")).await);
-    world.patch(&ks("apps"), json!({"spec": {"deletionPolicy": "Orphan"}})).await;
-    world.until_gone(&ks("apps")).await;
-    assert!(world.has(&config_map("one")).await);
-}
-
-#[tokio::test]
 async fn the_flag_restores_the_prune_of_flux() {
     let world = started(Options { hold_mass_prune: false, ..options() }).await;
     world.publish("repo", "r1", &[("all.yaml", &many(20))]).await;

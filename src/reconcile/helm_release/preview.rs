@@ -63,7 +63,8 @@ async fn look(cx: &Context, object: &HelmRelease, composed: Composed) -> Result<
         metadata_digest,
     };
     let chart = Arc::new(chart);
-    let work = Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+    let work =
+        Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
     let last = work.storage.last().await.map_err(|error| failed(&error))?;
     let own = last.as_ref().is_some_and(|last| work.storage.is_own(last));
     let observed = Observed { last: last.clone(), own, ..Observed::default() };

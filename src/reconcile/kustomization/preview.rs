@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use futures::StreamExt as _;
 use futures::stream;
 
-use super::super::target::Targets;
+use super::super::target::{Targets, Wish};
 use super::super::{Cause, Context, Failure};
 use super::apply::{Applier, Wanted};
 use super::build;
@@ -55,7 +55,7 @@ pub async fn preview(
     plan: &Plan,
 ) -> Result<Preview, Failure> {
     let documents = build::build(cx, object, tree, plan).await?;
-    let there = Targets::of(cx, super::wish(object)).await;
+    let there = Targets::of(cx, Wish::from(object)).await;
     let there =
         there.map_err(|error| plan.failure("ReconciliationFailed", format!("no way to the target: {error}")))?;
     let cx = &there;
