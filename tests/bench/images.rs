@@ -1,9 +1,11 @@
 //! What images cost: a decision over 100,000 tags under each rule, and the markers of 10,000 files.
 //!
-//! `cargo bench --bench images`. The fastest run counts, since load only adds; the bars are those of the plan.
+//! `cargo bench --bench images`. The fastest run counts, since load only adds; the bars are those of the plan. With
+//! WEIR_BENCH_DIR the inputs and the edited files are written there, so that others can be measured with them.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use weir::base::FileTree;
@@ -23,6 +25,14 @@ fn fastest(mut work: impl FnMut()) -> Duration {
     (0..RUNS).map(|_| time(&mut work)).min().unwrap()
 }
 
+/// Writes something for others, if that is wished.
+fn shared(name: &str, bytes: &[u8]) {
+    let Some(root) = std::env::var_os("WEIR_BENCH_DIR").map(PathBuf::from) else { return };
+    let path = root.join(name);
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
 fn told(what: &str, took: Duration, bar: Duration) {
     let verdict = if took <= bar { "within" } else { "OVER" };
     println!("{what}: {took:?}, {verdict} {bar:?}");
@@ -35,6 +45,9 @@ fn policies() {
     let builds: Vec<String> = (0..TAGS).map(|n| format!("main-{:07x}-{}", n * 7919, n % 77_777)).collect();
     let filter = Filter::new(r"^main-[a-f0-9]+-(?P<ts>[0-9]+)$", "$ts").unwrap();
     let numbers: Vec<String> = (0..TAGS).map(|n| (n * 31 % 99_991).to_string()).collect();
+    for (name, tags) in [("versions", &versions), ("builds", &builds), ("numbers", &numbers)] {
+        shared(&format!("{name}.txt"), tags.join("\n").as_bytes());
+    }
     let plain = |rule| Policy { rule, filter: None };
     for (name, policy, tags) in [
         ("semver >=1.0 <7", plain(Rule::semver(">=1.0 <7").unwrap()), &versions),
@@ -44,7 +57,8 @@ fn policies() {
     ] {
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         let took = fastest(|| drop(policy.latest(&tags).unwrap().to_owned()));
-        told(&format!("{name} over {TAGS} tags"), took, Duration::from_millis(100));
+        let chosen = policy.latest(&tags).unwrap();
+        told(&format!("{name} over {TAGS} tags chooses {chosen}"), took, Duration::from_millis(100));
     }
 }
 
@@ -61,7 +75,9 @@ fn setters() {
             text.push_str(&format!("  field{line}: value of a field # and a comment\n"));
         }
         text.push_str(&format!("  image: ghcr.io/org/app:1.0.0{}\n  tag: 1.0.0{}\n", marker(""), marker(":tag")));
-        tree.insert(&format!("apps/{}/app-{number}.yaml", number % 97), text.into_bytes()).unwrap();
+        let path = format!("apps/{}/app-{number}.yaml", number % 97);
+        shared(&format!("files/{path}"), text.as_bytes());
+        tree.insert(&path, text.into_bytes()).unwrap();
     }
     let choice = |number: usize| Choice {
         namespace: "flux-system".into(),
@@ -72,6 +88,9 @@ fn setters() {
     };
     let choices: Vec<Choice> = (0..50).map(choice).collect();
     let setters = Setters::of(&choices).unwrap();
+    for (path, bytes) in apply(&tree, "", &setters).unwrap().files {
+        shared(&format!("edited/{path}"), &bytes);
+    }
     let took = fastest(|| assert_eq!(apply(&tree, "", &setters).unwrap().files.len(), FILES / 10));
     told(&format!("markers of {FILES} files ({} MB)", tree.size_bytes() >> 20), took, Duration::from_secs(1));
 }

@@ -4,8 +4,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use regex::{Captures, Regex};
+use regex::{CaptureLocations, Regex};
 
 use super::{Candidate, PolicyError};
 use crate::engine::go_regex;
@@ -24,8 +25,8 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Number(usize),
-    Name(String),
+    /// What a group matched; `None` where the pattern has no such group.
+    Group(Option<usize>),
 }
 
 impl Filter {
@@ -34,41 +35,50 @@ impl Filter {
     /// Errors with Go's words when the pattern is none.
     pub fn new(pattern: &str, extract: &str) -> Result<Filter, PolicyError> {
         let regex = go_regex(pattern).map_err(|why| PolicyError::Pattern { pattern: pattern.to_owned(), why })?;
-        Ok(Filter { pattern: pattern.to_owned(), extract: extract.to_owned(), regex, parts: parts(extract) })
+        let parts = parts(extract, &regex);
+        Ok(Filter { pattern: pattern.to_owned(), extract: extract.to_owned(), regex, parts })
     }
 
     /// What a tag is compared by; `None` when it does not match.
     pub fn value<'t>(&self, tag: &'t str) -> Option<Cow<'t, str>> {
+        self.extracted(tag, &mut self.regex.capture_locations())
+    }
+
+    /// As [`Filter::value`], with a place for the groups that is used again for every tag.
+    fn extracted<'t>(&self, tag: &'t str, groups: &mut CaptureLocations) -> Option<Cow<'t, str>> {
         if self.parts.is_empty() {
             return self.regex.is_match(tag).then_some(Cow::Borrowed(tag));
         }
-        let captures = self.regex.captures(tag)?;
-        if let [part] = self.parts.as_slice()
-            && !matches!(part, Part::Text(_))
-        {
-            return Some(Cow::Borrowed(captured(&captures, part)));
+        self.regex.captures_read(groups, tag)?;
+        let matched = |group: Option<usize>| {
+            let place = group.and_then(|group| groups.get(group));
+            place.map_or("", |(start, end)| &tag[start..end])
+        };
+        if let [Part::Group(group)] = self.parts.as_slice() {
+            return Some(Cow::Borrowed(matched(*group)));
         }
         let mut value = String::new();
         for part in &self.parts {
-            match part {
-                Part::Text(text) => value.push_str(text),
-                part => value.push_str(captured(&captures, part)),
-            }
+            value.push_str(match part {
+                Part::Text(text) => text,
+                Part::Group(group) => matched(*group),
+            });
         }
         Some(Cow::Owned(value))
     }
 
     /// The tags that match; of several with one value the last stands for all, at the place of the first.
     pub(super) fn apply<'t>(&self, tags: &[&'t str]) -> Vec<Candidate<'t>> {
-        let mut places: HashMap<Cow<'t, str>, usize> = HashMap::new();
-        let mut candidates: Vec<Candidate<'t>> = Vec::new();
+        let mut groups = self.regex.capture_locations();
+        let mut places: HashMap<Cow<'t, str>, usize> = HashMap::with_capacity(tags.len());
+        let mut candidates: Vec<Candidate<'t>> = Vec::with_capacity(tags.len());
         for tag in tags {
-            let Some(value) = self.value(tag) else { continue };
-            match places.get(&value) {
-                Some(at) => candidates[*at].tag = tag,
-                None => {
-                    places.insert(value.clone(), candidates.len());
-                    candidates.push(Candidate { tag, value });
+            let Some(value) = self.extracted(tag, &mut groups) else { continue };
+            match places.entry(value) {
+                Entry::Occupied(place) => candidates[*place.get()].tag = tag,
+                Entry::Vacant(place) => {
+                    candidates.push(Candidate { tag, value: place.key().clone() });
+                    place.insert(candidates.len() - 1);
                 }
             }
         }
@@ -76,18 +86,9 @@ impl Filter {
     }
 }
 
-fn captured<'t>(captures: &Captures<'t>, part: &Part) -> &'t str {
-    let found = match part {
-        Part::Number(number) => captures.get(*number),
-        Part::Name(name) => captures.name(name),
-        Part::Text(_) => None,
-    };
-    found.map_or("", |found| found.as_str())
-}
-
 /// Takes an extract apart: `$name` takes the longest name, `${name}` ends at the brace, `$$` is a dollar, and a dollar
 /// that begins nothing is text.
-fn parts(extract: &str) -> Vec<Part> {
+fn parts(extract: &str, regex: &Regex) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut text = String::new();
     let mut rest = extract;
@@ -107,10 +108,10 @@ fn parts(extract: &str) -> Vec<Part> {
             parts.push(Part::Text(std::mem::take(&mut text)));
         }
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
-        parts.push(match name.parse() {
-            Ok(number) if is_number => Part::Number(number),
-            _ => Part::Name(name.to_owned()),
-        });
+        parts.push(Part::Group(match name.parse() {
+            Ok(number) if is_number => Some(number),
+            _ => regex.capture_names().position(|known| known == Some(name)),
+        }));
         rest = after;
     }
     text.push_str(rest);

@@ -4,6 +4,10 @@
 ///
 /// Source: Go's strconv (ParseFloat).
 pub fn parse_number(text: &str) -> Option<f64> {
+    // What build numbers and times look like needs no care: every whole number of so many digits is a float.
+    if (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse::<u64>().ok().map(|number| number as f64);
+    }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let is_signed = unsigned.len() < text.len();
     let negative = text.starts_with('-');

@@ -2,15 +2,17 @@
 //!
 //! Start with [`rewrite`].
 
-use granit_parser::{Event, ScalarStyle};
+use std::borrow::Cow;
 
-use super::scan::{Marked, events};
+use granit_parser::ScalarStyle;
+
+use super::scan::{Marked, Part, events};
 use crate::base::yaml;
 
-/// Puts values in the places of fields.
+/// Puts values in the places of fields of a text, whose parts they are.
 ///
 /// Errors when the result would not read as meant; the caller then leaves the file alone.
-pub(super) fn rewrite(text: &str, edits: &[(&Marked, &str)]) -> Result<String, String> {
+pub(super) fn rewrite(text: &str, parts: Vec<Part<'_>>, edits: &[(&Marked, &str)]) -> Result<String, String> {
     let mark = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
     let mut out = String::with_capacity(text.len() + 64 * edits.len());
     let mut copied = 0;
@@ -26,7 +28,7 @@ pub(super) fn rewrite(text: &str, edits: &[(&Marked, &str)]) -> Result<String, S
         copied = end;
     }
     out.push_str(&text[copied..]);
-    match is_as_meant(text, &out, edits)? {
+    match is_as_meant(parts, &out, edits)? {
         true => Ok(out),
         false => Err("an edit would change more than the marked field; write the value on one line".into()),
     }
@@ -92,41 +94,17 @@ fn block(old: &str, value: &str) -> Option<String> {
     Some(format!("{kept}-{}{indent}{value}{ending}", &header[signs..]))
 }
 
-/// Whether both texts have the same structure and the same scalars, but for the edited ones.
-fn is_as_meant(old: &str, new: &str, edits: &[(&Marked, &str)]) -> Result<bool, String> {
-    let mut wanted = shape(old)?;
-    let places: Vec<usize> =
-        wanted.iter().enumerate().filter(|(_, part)| matches!(part, Part::Scalar(_))).map(|(at, _)| at).collect();
+/// Whether a text has the parts of the old one, but for the edited scalars.
+fn is_as_meant(mut wanted: Vec<Part<'_>>, new: &str, edits: &[(&Marked, &str)]) -> Result<bool, String> {
+    let is_scalar = |(_, part): &(usize, &Part<'_>)| matches!(part, Part::Scalar(_));
+    let places: Vec<usize> = wanted.iter().enumerate().filter(is_scalar).map(|(at, _)| at).collect();
     for (field, value) in edits {
         match places.get(field.number) {
-            Some(at) => wanted[*at] = Part::Scalar((*value).to_owned()),
+            Some(at) => wanted[*at] = Part::Scalar(Cow::Owned((*value).to_owned())),
             None => return Ok(false),
         }
     }
-    Ok(wanted == shape(new)?)
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Part {
-    Scalar(String),
-    Comment(String),
-    Other(u8, usize),
-}
-
-fn shape(text: &str) -> Result<Vec<Part>, String> {
-    let mut parts = Vec::new();
-    events(text, |event, _| {
-        parts.push(match event {
-            Event::Scalar(text, ..) => Part::Scalar(text.into_owned()),
-            Event::Comment(text, _) => Part::Comment(text.into_owned()),
-            Event::Alias(id) => Part::Other(1, id),
-            Event::SequenceStart(..) => Part::Other(2, 0),
-            Event::SequenceEnd => Part::Other(3, 0),
-            Event::MappingStart(..) => Part::Other(4, 0),
-            Event::MappingEnd => Part::Other(5, 0),
-            Event::DocumentStart(..) => Part::Other(6, 0),
-            _ => Part::Other(7, 0),
-        });
-    })?;
-    Ok(parts)
+    let (mut left, mut same) = (wanted.iter(), true);
+    events(new, |event, _| same &= left.next() == Some(&Part::of(&event)))?;
+    Ok(same && left.next().is_none())
 }

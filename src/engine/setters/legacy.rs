@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, ScalarStyle, Span, StructureStyle};
 
-use super::scan::{Marked, events};
-use super::{Applied, Change, FILE_BYTES, ObjectId, SettersError, edit, files_under};
+use super::scan::{Marked, Part, events};
+use super::{Applied, FILE_BYTES, ObjectId, SettersError, files_under};
 use crate::base::FileTree;
 use crate::engine::policy::legacy::{FILTER_PREFIX, PREFIXES, Pattern};
 
@@ -48,7 +48,8 @@ pub fn wishes(tree: &FileTree, path: &str) -> Result<Vec<Wish>, SettersError> {
     let mut all: Vec<Wish> = Vec::new();
     for (_, _, bytes) in files_under(tree, path)? {
         let found = std::str::from_utf8(bytes).ok().filter(|text| is_of_interest(text)).map(find);
-        for Found { wish, .. } in found.and_then(Result::ok).into_iter().flatten() {
+        let found = found.and_then(Result::ok).map(|(found, _)| found);
+        for Found { wish, .. } in found.into_iter().flatten() {
             let same = |known: &Wish| {
                 known.image == wish.image && known.tag == wish.tag && known.pattern.text == wish.pattern.text
             };
@@ -67,7 +68,7 @@ pub fn apply_wishes(tree: &FileTree, path: &str, decide: &dyn Fn(&Wish) -> Decis
     let mut applied = Applied::default();
     for (path, short, bytes) in files_under(tree, path)? {
         let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| is_of_interest(text)) else { continue };
-        let found = match find(text) {
+        let (found, parts) = match find(text) {
             Ok(found) => found,
             Err(why) => {
                 applied.problems.push((path.to_owned(), why));
@@ -83,23 +84,7 @@ pub fn apply_wishes(tree: &FileTree, path: &str, decide: &dyn Fn(&Wish) -> Decis
             }
         }
         let edits: Vec<(&Marked, &str)> = wanted.iter().map(|(field, value)| (*field, value.as_str())).collect();
-        if edits.is_empty() {
-            continue;
-        }
-        match edit::rewrite(text, &edits) {
-            Ok(text) => {
-                for (field, value) in edits {
-                    let change = Change {
-                        old_value: field.value.clone(),
-                        new_value: value.to_owned(),
-                        setter: field.setter.clone(),
-                    };
-                    applied.changed.add(short, field.object.clone(), change);
-                }
-                applied.files.push((path.to_owned(), text.into_bytes()));
-            }
-            Err(why) => applied.problems.push((path.to_owned(), why)),
-        }
+        applied.write(path, short, text, parts, &edits);
     }
     Ok(applied)
 }
@@ -123,47 +108,51 @@ struct Document {
     containers: BTreeMap<String, (String, Option<Marked>)>,
 }
 
-fn find(text: &str) -> Result<Vec<Found>, String> {
+/// The containers that are automated, and all parts of the text.
+fn find(text: &str) -> Result<(Vec<Found>, Vec<Part<'_>>), String> {
     let mut frames: Vec<Frame> = Vec::new();
     let mut keys: Vec<bool> = Vec::new();
     let mut document = Document::default();
-    let (mut found, mut number) = (Vec::new(), 0);
-    events(text, |event, span| match event {
-        Event::Scalar(text, style, ..) => {
-            if let Some(Frame::Mapping { key: key @ None, .. }) = frames.last_mut() {
-                *key = Some(text.into_owned());
-            } else {
-                document.take(&frames, &text, style, &span, number);
-                step(&mut frames);
+    let (mut found, mut parts, mut number) = (Vec::new(), Vec::new(), 0);
+    events(text, |event, span| {
+        parts.push(Part::of(&event));
+        match event {
+            Event::Scalar(text, style, ..) => {
+                if let Some(Frame::Mapping { key: key @ None, .. }) = frames.last_mut() {
+                    *key = Some(text.into_owned());
+                } else {
+                    document.take(&frames, &text, style, &span, number);
+                    step(&mut frames);
+                }
+                number += 1;
             }
-            number += 1;
-        }
-        Event::Alias(_) => match frames.last_mut() {
-            Some(Frame::Mapping { key: key @ None, .. }) => *key = Some(String::new()),
-            _ => step(&mut frames),
-        },
-        Event::SequenceStart(style, ..) => {
-            keys.push(begins_key(&mut frames));
-            frames.push(Frame::Sequence { index: 0, flow: style == StructureStyle::Flow });
-        }
-        Event::MappingStart(style, ..) => {
-            keys.push(begins_key(&mut frames));
-            frames.push(Frame::Mapping { key: None, flow: style == StructureStyle::Flow });
-        }
-        Event::SequenceEnd | Event::MappingEnd => {
-            frames.pop();
-            if keys.pop() != Some(true) {
-                step(&mut frames);
+            Event::Alias(_) => match frames.last_mut() {
+                Some(Frame::Mapping { key: key @ None, .. }) => *key = Some(String::new()),
+                _ => step(&mut frames),
+            },
+            Event::SequenceStart(style, ..) => {
+                keys.push(begins_key(&mut frames));
+                frames.push(Frame::Sequence { index: 0, flow: style == StructureStyle::Flow });
             }
+            Event::MappingStart(style, ..) => {
+                keys.push(begins_key(&mut frames));
+                frames.push(Frame::Mapping { key: None, flow: style == StructureStyle::Flow });
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                frames.pop();
+                if keys.pop() != Some(true) {
+                    step(&mut frames);
+                }
+            }
+            Event::DocumentEnd => {
+                found.extend(std::mem::take(&mut document).end());
+                frames.clear();
+                keys.clear();
+            }
+            _ => {}
         }
-        Event::DocumentEnd => {
-            found.extend(std::mem::take(&mut document).end());
-            frames.clear();
-            keys.clear();
-        }
-        _ => {}
     })?;
-    Ok(found)
+    Ok((found, parts))
 }
 
 /// A collection may be a key, which has no name then.

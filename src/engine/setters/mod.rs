@@ -16,6 +16,7 @@ mod scan;
 use std::collections::HashMap;
 
 use crate::base::FileTree;
+use scan::{Marked, Part};
 
 pub use changed::{Change, Changed, ObjectChanges, ObjectId};
 pub use legacy::{Decision, Wish, apply_wishes, wishes};
@@ -62,6 +63,23 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Edits fields of one file, whose parts they are, and notes what came of it; with no edits, nothing.
+    fn write(&mut self, path: &str, short: &str, text: &str, parts: Vec<Part<'_>>, edits: &[(&Marked, &str)]) {
+        if edits.is_empty() {
+            return;
+        }
+        let text = match edit::rewrite(text, parts, edits) {
+            Ok(text) => text,
+            Err(why) => return self.problems.push((path.to_owned(), why)),
+        };
+        for (field, value) in edits {
+            let (old_value, setter) = (field.value.clone(), field.setter.clone());
+            let change = Change { old_value, new_value: (*value).to_owned(), setter };
+            self.changed.add(short, field.object.clone(), change);
+        }
+        self.files.push((path.to_owned(), text.into_bytes()));
+    }
+
     /// Adds what further edits came to; of a file that both changed, the later content counts.
     pub fn extend(&mut self, later: Applied) {
         self.files.retain(|(path, _)| !later.files.iter().any(|(other, _)| other == path));
@@ -185,6 +203,15 @@ fn has_token(bytes: &[u8]) -> bool {
     false
 }
 
+/// The path in a tree of a file that [`Applied::changed`] names after edits beneath a path.
+pub fn whole_path(tree: &FileTree, path: &str, file: &str) -> String {
+    match within(path) {
+        root if root.is_empty() => file.to_owned(),
+        directory if tree.is_dir(&directory) => format!("{directory}/{file}"),
+        itself => itself,
+    }
+}
+
 /// A path with its `.` and `..` resolved; above the root is the root.
 fn within(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
@@ -208,8 +235,8 @@ fn edit_file(path: &str, short: &str, bytes: &[u8], setters: &Setters, applied: 
         applied.problems.push(problem("it is not valid UTF-8".into()));
         return;
     };
-    let marked = match scan::scan(text) {
-        Ok(marked) => marked,
+    let (marked, parts) = match scan::scan(text) {
+        Ok(found) => found,
         Err(why) => return applied.problems.push(problem(why)),
     };
     let mut edits = Vec::new();
@@ -220,23 +247,7 @@ fn edit_file(path: &str, short: &str, bytes: &[u8], setters: &Setters, applied: 
             None => applied.unknown.push((format!("{path}:{}", field.line), field.setter.clone())),
         }
     }
-    if edits.is_empty() {
-        return;
-    }
-    match edit::rewrite(text, &edits) {
-        Ok(text) => {
-            for (field, value) in edits {
-                let change = Change {
-                    old_value: field.value.clone(),
-                    new_value: value.to_owned(),
-                    setter: field.setter.clone(),
-                };
-                applied.changed.add(short, field.object.clone(), change);
-            }
-            applied.files.push((path.to_owned(), text.into_bytes()));
-        }
-        Err(why) => applied.problems.push(problem(why)),
-    }
+    applied.write(path, short, text, parts, &edits);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! comment belongs to which scalar follows go-yaml: the comment behind it on its last line, else one comment line right
 //! above it. Start with [`scan`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -30,6 +31,30 @@ pub(super) struct Marked {
     pub number: usize,
     /// From 1.
     pub line: usize,
+}
+
+/// An event as far as it tells whether two texts have one structure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part<'t> {
+    Scalar(Cow<'t, str>),
+    Comment(Cow<'t, str>),
+    Other(u8, usize),
+}
+
+impl<'t> Part<'t> {
+    pub fn of(event: &Event<'t>) -> Part<'t> {
+        match event {
+            Event::Scalar(text, ..) => Part::Scalar(text.clone()),
+            Event::Comment(text, _) => Part::Comment(text.clone()),
+            Event::Alias(id) => Part::Other(1, *id),
+            Event::SequenceStart(..) => Part::Other(2, 0),
+            Event::SequenceEnd => Part::Other(3, 0),
+            Event::MappingStart(..) => Part::Other(4, 0),
+            Event::MappingEnd => Part::Other(5, 0),
+            Event::DocumentStart(..) => Part::Other(6, 0),
+            _ => Part::Other(7, 0),
+        }
+    }
 }
 
 /// An open collection.
@@ -63,13 +88,16 @@ struct Scan {
     scalars: usize,
 }
 
-/// Finds the marked fields of a file.
+/// Finds the marked fields of a file, and all its parts.
 ///
 /// Errors with what is wrong with the YAML.
-pub(super) fn scan(text: &str) -> Result<Vec<Marked>, String> {
-    let mut scan = Scan::default();
-    events(text, |event, span| scan.take(event, span))?;
-    Ok(scan.done)
+pub(super) fn scan(text: &str) -> Result<(Vec<Marked>, Vec<Part<'_>>), String> {
+    let (mut scan, mut parts) = (Scan::default(), Vec::new());
+    events(text, |event, span| {
+        parts.push(Part::of(&event));
+        scan.take(event, span);
+    })?;
+    Ok((scan.done, parts))
 }
 
 /// Hands over the events of a text; places count from the start of the file.
