@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::base::Stamp;
+use crate::engine::glob::is_like;
 use crate::engine::go_regex;
 use crate::engine::semver_range::{Range, parse_loosely};
 
@@ -82,7 +83,7 @@ impl Pattern {
             return false;
         }
         match &self.rule {
-            Rule::Glob(glob) => is_like(glob.as_bytes(), tag.as_bytes()),
+            Rule::Glob(glob) => is_like(glob.as_bytes(), tag.as_bytes(), |wanted, found| wanted == found),
             Rule::Regex(regex) => regex.as_ref().is_none_or(|regex| regex.is_match(tag)),
             Rule::Semver(None) => true,
             Rule::Semver(Some(range)) => parse_loosely(tag).is_some_and(|version| range.matches(&version)),
@@ -132,32 +133,6 @@ impl Pattern {
             Some(winner) => format!("{} was built later", winner.tag),
         }
     }
-}
-
-/// Whether a text is like a glob, where `*` stands for anything.
-fn is_like(glob: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut position, mut star) = (0, 0, None);
-    while position < text.len() {
-        match glob.get(at) {
-            Some(b'*') => {
-                star = Some((at + 1, position));
-                at += 1;
-            }
-            Some(byte) if *byte == text[position] => {
-                at += 1;
-                position += 1;
-            }
-            _ => match star {
-                Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    at = after;
-                    position = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    glob[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

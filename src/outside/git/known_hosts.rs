@@ -8,6 +8,8 @@ use russh::keys::ssh_key::PublicKey;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts as Lines, Marker};
 use russh::keys::{Algorithm, HashAlg};
 
+use crate::engine::glob::is_like;
+
 /// The keys that are written for one host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KnownHosts {
@@ -90,28 +92,7 @@ fn speaks_of(entry: &Entry, name: &str) -> bool {
 
 /// `*` and `?` as in OpenSSH; names compare without case.
 fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut position, mut star) = (0, 0, None);
-    while position < name.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at + 1, position));
-                at += 1;
-            }
-            Some(byte) if *byte == b'?' || byte.eq_ignore_ascii_case(&name[position]) => {
-                at += 1;
-                position += 1;
-            }
-            _ => match star {
-                Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    at = after;
-                    position = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
+    is_like(pattern, name, |wanted, found| wanted == b'?' || wanted.eq_ignore_ascii_case(&found))
 }
 
 #[cfg(test)]
