@@ -2,8 +2,6 @@
 //!
 //! Source: source-controller api/v1 and docs/spec/v1/helmrepositories.md.
 
-use std::collections::BTreeMap;
-
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +9,7 @@ use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, REVISION, SUSPENDED, at};
 use super::git_repository::GROUP;
-use super::meta::{Artifact, LocalReference};
+use super::meta::{AccessFrom, Artifact, LocalReference};
 use super::{Custom, Family, Kind, SOURCE_VERBS, fetched, kstatus};
 use crate::base::{Condition, Health, State};
 
@@ -112,21 +110,6 @@ pub enum RepositoryType {
     Default,
     /// A registry, whose tags are the versions.
     Oci,
-}
-
-/// Namespaces that may refer to an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AccessFrom {
-    pub namespace_selectors: Vec<NamespaceSelector>,
-}
-
-/// Labels of namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NamespaceSelector {
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
 }
 
 /// What was fetched.

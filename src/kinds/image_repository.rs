@@ -2,15 +2,13 @@
 //!
 //! Source: image-reflector-controller api/v1 and docs/spec/v1/imagerepositories.md.
 
-use std::collections::BTreeMap;
-
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::column::{Column, MESSAGE, READY, SUSPENDED, at};
-use super::meta::LocalReference;
+use super::meta::{AccessFrom, LocalReference};
 use super::{Custom, Family, Kind, SOURCE_VERBS, kstatus};
 use crate::base::Condition;
 
@@ -127,23 +125,6 @@ pub struct ImageRepositorySpec {
     /// Speaks plain http.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insecure: Option<bool>,
-}
-
-/// Which namespaces may refer to an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AccessFrom {
-    /// One that matches is enough.
-    #[serde(default)]
-    pub namespace_selectors: Vec<NamespaceSelector>,
-}
-
-/// Namespaces by their labels; no label selects all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NamespaceSelector {
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
 }
 
 /// What was found, and from which wishes.

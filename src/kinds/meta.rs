@@ -69,6 +69,22 @@ pub struct KindReference {
     pub namespace: Option<String>,
 }
 
+/// Which namespaces may refer to an object; the object's own always may.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessFrom {
+    /// One that matches is enough.
+    pub namespace_selectors: Vec<NamespaceSelector>,
+}
+
+/// Namespaces by their labels; no label selects all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+}
+
 /// One of the last runs, kept in `status.history` (newest first, at most five).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
