@@ -6,6 +6,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 
+use semver::{Prerelease, Version};
+
 use super::{Order, Policy, PolicyError, Rule, parse_number, parse_version};
 
 /// What became of one tag.
@@ -66,7 +68,8 @@ impl Reasons {
     /// In one line: the rule, how many took part, and who came next.
     pub fn summary(&self) -> String {
         let count = |word: &str| self.reasons.iter().filter(|reason| reason.fate.word() == word).count();
-        let mut text = format!("{} over {} tags", self.rule, self.reasons.len());
+        let plural = if self.reasons.len() == 1 { "" } else { "s" };
+        let mut text = format!("{} over {} tag{plural}", self.rule, self.reasons.len());
         for word in ["filtered", "unfit"] {
             match count(word) {
                 0 => {}
@@ -160,9 +163,11 @@ impl Policy {
             Rule::Semver(range, text) => match parse_version(value) {
                 None => return Fate::Unfit("is not a version with three numbers".into()),
                 Some(version) if !range.matches(&version) => {
-                    let hint = match version.pre.is_empty() {
-                        true => "",
-                        false => " (pre-releases count only where the range names one)",
+                    // Only where nothing else keeps it out.
+                    let release = Version { pre: Prerelease::EMPTY, ..version.clone() };
+                    let hint = match !version.pre.is_empty() && range.matches(&release) {
+                        true => " (pre-releases count only where the range names one)",
+                        false => "",
                     };
                     return Fate::FilteredOut(format!("is not in the range {text}{hint}"));
                 }
@@ -228,13 +233,14 @@ mod tests {
     fn every_tag_has_its_reason() {
         let policy = Policy { rule: Rule::semver(">=1.0 <3").unwrap(), filter: None };
         assert_eq!(
-            told(&policy, "latest 1.0.0 v1.2.0 1.2.0 3.0.0 2.0.0-rc.1 1.1"),
+            told(&policy, "latest 1.0.0 v1.2.0 1.2.0 3.0.0 2.0.0-rc.1 4.0.0-rc.1 1.1"),
             [
                 "v1.2.0 chosen: chosen",
                 "1.2.0 lost: v1.2.0 is equal and earlier in the list",
                 "1.0.0 lost: v1.2.0 is the higher version",
                 "latest unfit: is not a version with three numbers",
                 "1.1 unfit: is not a version with three numbers",
+                "4.0.0-rc.1 filtered: is not in the range >=1.0 <3",
                 "3.0.0 filtered: is not in the range >=1.0 <3",
                 "2.0.0-rc.1 filtered: is not in the range >=1.0 <3 (pre-releases count only where the range names one)",
             ]
@@ -252,7 +258,7 @@ mod tests {
             told(&["1.0.0", "1.2.0", "2.0.0", "latest"]),
             "semver 1.x over 4 tags, 1 filtered, 1 unfit; next is 1.0.0: 1.2.0 is the higher version"
         );
-        assert_eq!(told(&["1.0.0"]), "semver 1.x over 1 tags");
+        assert_eq!(told(&["1.0.0"]), "semver 1.x over 1 tag");
         let filter = Filter::new("^v(.*)$", "$1").ok();
         assert_eq!(
             Policy { rule: Rule::Numerical(Order::Desc), filter }.to_string(),
