@@ -16,7 +16,8 @@ use super::{Cause, Context, Failure, Next, Reconciler, Run};
 use crate::base::{Id, Value, parse_duration};
 use crate::engine::policy::{Filter, Order, Policy, PolicyError, Rule};
 use crate::kinds::image_policy::{ImagePolicySpec, ImagePolicyStatus, ImageRef, Reflection};
-use crate::kinds::image_repository::{self, AccessFrom};
+use crate::kinds::image_repository;
+use crate::kinds::meta::AccessFrom;
 use crate::kinds::{ImagePolicy, ImageRepository};
 
 pub use reasons::{reasoning, reasons};

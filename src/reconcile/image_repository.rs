@@ -5,7 +5,7 @@
 //!
 //! Source: image-reflector-controller internal/controller/imagerepository_controller.go. Left out and refused with a
 //! sentence: the cloud providers' tokens. Deliberate difference: a registry that says 429 is left alone for as long as it
-//! asks for, or a minute.
+//! asks for, else for a minute and then ever longer.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::outside::tags::Listed;
 
 /// How many tags status shows.
 const SHOWN: usize = 10;
-/// How long a registry is left alone that has had enough.
+/// How long a registry is first left alone that has had enough and does not say for how long.
 const REST: Duration = Duration::from_secs(60);
 
 /// Reconciles ImageRepository objects.
@@ -156,8 +156,10 @@ pub(super) async fn registry(cx: &Context, spec: &ImageRepositorySpec, namespace
 fn scan_failed(error: &OciError) -> Failure {
     let message = format!("scan failed: {error}");
     match error {
-        OciError::Busy { after, .. } => Failure::RetryAfter(Cause::new("ReadOperationFailed", message), *after),
-        OciError::Status { status: 429, .. } => Failure::RetryAfter(Cause::new("ReadOperationFailed", message), REST),
+        OciError::Busy { after, .. } => {
+            let cause = Cause::new("ReadOperationFailed", message);
+            after.map_or(Failure::RetryFrom(cause.clone(), REST), |after| Failure::RetryAfter(cause, after))
+        }
         _ => failed("ReadOperationFailed", message),
     }
 }

@@ -170,6 +170,8 @@ pub enum Failure {
     Retry(Cause),
     /// Tried again after a fixed time, as Kustomization's `retryInterval` asks.
     RetryAfter(Cause, Duration),
+    /// As `Retry`, but the first pause is this one already.
+    RetryFrom(Cause, Duration),
 }
 
 impl Failure {
@@ -179,7 +181,8 @@ impl Failure {
             Failure::Stalled(cause)
             | Failure::Waiting(cause, _)
             | Failure::Retry(cause)
-            | Failure::RetryAfter(cause, _) => cause,
+            | Failure::RetryAfter(cause, _)
+            | Failure::RetryFrom(cause, _) => cause,
         }
     }
 

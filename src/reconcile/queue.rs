@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::summary::backoff;
 use crate::base::Id;
 use crate::kinds::Tie;
 
@@ -73,6 +74,8 @@ pub enum Then {
     Retry,
     /// It failed: a fixed pause.
     RetryAfter(Duration),
+    /// It failed: pauses that grow from this one.
+    RetryFrom(Duration),
 }
 
 /// One line of the queue screen.
@@ -181,7 +184,7 @@ impl Slots {
         let Some(slot) = self.slots.get_mut(id) else { return };
         let took = slot.running.take().map_or(Duration::ZERO, |(since, _)| now - since);
         slot.last = Some((then, took));
-        slot.attempts = if then == Then::Retry { slot.attempts + 1 } else { 0 };
+        slot.attempts = if matches!(then, Then::Retry | Then::RetryFrom(_)) { slot.attempts + 1 } else { 0 };
         let (lane, attempts) = (slot.lane, slot.attempts);
         let again = slot.again.take();
         if then == Then::Gone && again.is_none() {
@@ -194,8 +197,9 @@ impl Slots {
             Then::After(interval) => Some((jitter(interval, pauses.jitter_percent, spread), Wake::Interval)),
             Then::Waiting(pause) => Some((pause, Wake::Waited)),
             Then::RetryAfter(pause) => Some((pause, Wake::Retry(1))),
-            Then::Retry => {
-                Some((super::summary::backoff(attempts, pauses.min_retry, pauses.max_retry), Wake::Retry(attempts)))
+            Then::Retry => Some((backoff(attempts, pauses.min_retry, pauses.max_retry), Wake::Retry(attempts))),
+            Then::RetryFrom(first) => {
+                Some((backoff(attempts, first, pauses.max_retry.max(first)), Wake::Retry(attempts)))
             }
         };
         if let Some((pause, why)) = next {
@@ -359,6 +363,23 @@ mod tests {
         slots.take(now).unwrap();
         slots.finish(&one, Then::Retry, now, 0.5);
         assert_eq!(slots.earliest(), Some(now + Duration::from_millis(750)));
+    }
+
+    #[test]
+    fn pauses_may_grow_from_a_longer_one() {
+        let mut now = Instant::now();
+        let mut slots = Slots::new(&[1], PAUSES);
+        let one = id("K", "one");
+        slots.wake(&one, 0, now, Wake::Seen);
+        for wanted in [60, 120, 240, 480, 900, 900] {
+            slots.take(now).unwrap();
+            slots.finish(&one, Then::RetryFrom(seconds(60)), now, 0.5);
+            assert_eq!(slots.earliest(), Some(now + seconds(wanted)));
+            now += seconds(wanted);
+        }
+        slots.take(now).unwrap();
+        slots.finish(&one, Then::RetryFrom(seconds(3_600)), now, 0.5);
+        assert_eq!(slots.earliest(), Some(now + seconds(3_600)), "never shorter than the first");
     }
 
     #[test]

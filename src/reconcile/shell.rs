@@ -227,6 +227,7 @@ fn then<T: Into<Then> + Copy>(outcome: &Result<T, Failure>) -> Then {
         Err(Failure::Waiting(_, pause)) => Then::Waiting(*pause),
         Err(Failure::Retry(_)) => Then::Retry,
         Err(Failure::RetryAfter(_, pause)) => Then::RetryAfter(*pause),
+        Err(Failure::RetryFrom(_, pause)) => Then::RetryFrom(*pause),
     }
 }
 

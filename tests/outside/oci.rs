@@ -185,6 +185,6 @@ async fn a_registry_that_asks_for_a_pause_gets_it() {
     assert_eq!(busy.asked().len(), 3, "the page is asked for again, the list is not begun anew");
     let weary = Web::start(|_| Told::new(429, "{}").with("retry-after", "1200")).await;
     let error = registry(&weary, "app", Login::None).tags().await.unwrap_err();
-    assert!(matches!(error, OciError::Busy { after, .. } if after.as_secs() == 1200), "{error}");
+    assert!(matches!(error, OciError::Busy { after: Some(after), .. } if after.as_secs() == 1200), "{error}");
     assert_eq!(weary.asked().len(), 1, "a long pause is left to who comes back later");
 }

@@ -67,9 +67,12 @@ pub enum OciError {
     Missing { what: String, repository: String },
     #[error("{host} answered HTTP {status}{said}")]
     Status { host: String, status: u16, said: String },
-    /// It wants to be left alone for a while.
-    #[error("{host} answered HTTP {status}{said}; it is left alone for {} s", after.as_secs())]
-    Busy { host: String, status: u16, said: String, after: Duration },
+    /// It wants to be left alone for a while; it need not say for how long.
+    #[error(
+        "{host} answered HTTP {status}{said}; it is left alone for {}",
+        after.map_or("a while".to_owned(), |after| format!("{} s", after.as_secs()))
+    )]
+    Busy { host: String, status: u16, said: String, after: Option<Duration> },
     #[error("{what} of {repository} cannot be used: {why}")]
     Content { what: String, repository: String, why: String },
     #[error("{what} of {repository} is not what it should be: its digest is {found}, not {wanted}")]
@@ -166,7 +169,9 @@ impl Registry {
         for _ in 0..PAUSES {
             let reply = self.ask(Method::GET, url, HeaderMap::new()).await?;
             match self.expect(reply, "the list of tags").await {
-                Err(OciError::Busy { after, .. }) if after <= SHORT && Instant::now() + after < self.deadline => {
+                Err(OciError::Busy { after: Some(after), .. })
+                    if after <= SHORT && Instant::now() + after < self.deadline =>
+                {
                     tokio::time::sleep(after).await;
                 }
                 answer => return answer,

@@ -6,24 +6,22 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// How long a registry is left alone that answered 429 and not for how long; and the longest that it may ask for.
-const USUAL: u64 = 60;
+/// The longest pause that a registry may ask for.
 const LONGEST: u64 = 3_600;
 
-/// The pause that an answer asks for, within reason; `None` when it asks for none.
-pub(super) fn wanted(status: u16, headers: &HeaderMap) -> Option<Duration> {
+/// Whether an answer asks for a pause, and for how long if it says so, within reason.
+pub(super) fn wanted(status: u16, headers: &HeaderMap) -> Option<Option<Duration>> {
     let told = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let until = |text: &str| {
         let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
         u64::try_from(at.as_second() - jiff::Timestamp::now().as_second()).ok()
     };
     let told = told.and_then(|text| text.trim().parse::<u64>().ok().or_else(|| until(text)));
-    let seconds = match (status, told) {
-        (429 | 503, Some(seconds)) => seconds,
-        (429, None) => USUAL,
-        _ => return None,
-    };
-    Some(Duration::from_secs(seconds.clamp(1, LONGEST)))
+    match (status, told) {
+        (429 | 503, Some(seconds)) => Some(Some(Duration::from_secs(seconds.clamp(1, LONGEST)))),
+        (429, None) => Some(None),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -36,13 +34,13 @@ mod tests {
     fn seconds_and_dates_are_read_and_kept_within_reason() {
         let told = |status, text: &'static str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
-            wanted(status, &headers).map(|pause| pause.as_secs())
+            wanted(status, &headers).map(|pause| pause.map_or(0, |pause| pause.as_secs()))
         };
         assert_eq!(told(429, "120"), Some(120));
         assert_eq!(told(503, "0"), Some(1));
         assert_eq!(told(429, "99999999"), Some(LONGEST));
-        assert_eq!(told(429, "soon"), Some(USUAL));
-        assert_eq!(told(429, "Wed, 21 Oct 2015 07:28:00 GMT"), Some(USUAL), "a date that is over says nothing");
+        assert_eq!(told(429, "soon"), Some(0));
+        assert_eq!(told(429, "Wed, 21 Oct 2015 07:28:00 GMT"), Some(0), "a date that is over says nothing");
         assert_eq!(told(503, "Fri, 01 Jan 2100 00:00:00 GMT"), Some(LONGEST));
         assert_eq!((told(500, "3"), wanted(503, &HeaderMap::new())), (None, None));
     }
