@@ -1,5 +1,8 @@
 //! Images from scan to roll-out: a registry over http, a Git server with a login, and the reconcilers on the embedded API.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use base64::Engine as _;
 use serde_json::{Value, json};
 use weir::base::{Id, Text};
@@ -361,6 +364,44 @@ async fn annotations_of_flux_v1_are_honoured_where_an_automation_asks_for_them()
     let asked = bench.web.asked().len();
     bench.reconcile(&id, "again").await;
     assert_eq!(bench.web.asked().len(), asked, "dates are asked for once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn build_dates_that_were_had_before_a_registry_was_weary_are_kept() {
+    let mut bench = Bench::new(Shelf::default()).await;
+    for number in 0..120 {
+        bench.build(&format!("main-{number:03}"), &format!("2026-01-01T00:{:02}:{:02}Z", number / 60, number % 60));
+    }
+    let (shelf, is_weary) = (bench.shelf.clone(), Arc::new(AtomicBool::new(true)));
+    let (weary, asked) = (Arc::clone(&is_weary), AtomicUsize::new(0));
+    bench.web = Web::start(move |request| {
+        let is_many = request.path.contains("/manifests/") && asked.fetch_add(1, Ordering::SeqCst) >= 110;
+        match is_many && weary.load(Ordering::SeqCst) {
+            true => Told::new(429, "{}").with("retry-after", "1200"),
+            false => shelf.answer(request),
+        }
+    })
+    .await;
+    let deployment = |tag: &str| {
+        format!(
+            "kind: Deployment\nmetadata:\n  name: app\n  annotations: {{fluxcd.io/automated: 'true'}}\nspec:\n  template:\n    \
+             spec:\n      containers:\n      - name: app\n        image: {}:{tag}\n",
+            bench.image()
+        )
+    };
+    let repository = bench.repository("fleet", &[("deploy/app.yaml", &deployment("main-000"))]);
+    bench.source(&repository.file_url(), json!({})).await;
+    let (scanned, _) = bench.scan(json!({}), json!({"policy": {"alphabetical": {}}})).await;
+    bench.world.until_reason(&scanned, "Succeeded").await;
+    let id = bench.automate(json!({})).await;
+    bench.world.patch(&id, json!({"metadata": {"annotations": {"weir.dev/flux-v1": "enabled"}}})).await;
+    bench.reconcile(&id, "weary").await;
+    let known = bench.world.cx.tags.get("default", "app", &bench.image()).await.unwrap();
+    assert!((50..120).contains(&known.created.len()), "{} dates", known.created.len());
+    assert_eq!(repository.git(&["rev-list", "--count", "main"]), "1", "what is not known is not guessed");
+    is_weary.store(false, Ordering::SeqCst);
+    bench.reconcile(&id, "rested").await;
+    assert_eq!(repository.file("main:deploy/app.yaml"), deployment("main-119"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -104,7 +104,7 @@ fn chosen(pattern: &Pattern, wish: &Wish, tags: &[String], created: &BTreeMap<St
     pattern.latest(&built).map(|built| built.tag.clone())
 }
 
-/// Fetches build dates and keeps them.
+/// Fetches build dates and keeps them, also those that came before a registry had enough: so the next run gets further.
 async fn fetch(
     cx: &Context,
     source: &ImageRepository,
@@ -112,24 +112,11 @@ async fn fetch(
     tags: Vec<String>,
 ) -> Result<BTreeMap<String, Option<i64>>, String> {
     let mut dates = BTreeMap::new();
+    let mut asked = Ok(());
     for chunk in tags.chunks(CHUNK) {
-        let registry =
-            registry(cx, &source.spec, namespace).await.map_err(|failure| failure.cause().message.clone())?;
-        let registry = Arc::new(registry);
-        let ask = |tag: String| {
-            let registry = Arc::clone(&registry);
-            async move { (registry.created(&tag).await, tag) }
-        };
-        let mut answers = stream::iter(chunk.to_vec()).map(ask).buffer_unordered(AT_ONCE);
-        while let Some((answer, tag)) = answers.next().await {
-            match answer {
-                Ok(date) => drop(dates.insert(tag, date.map(|stamp| stamp.0))),
-                // It has none, and will not have one the next time.
-                Err(OciError::Missing { .. } | OciError::Content { .. }) => drop(dates.insert(tag, None)),
-                Err(error) => {
-                    return Err(format!("the build date of {}:{tag} is not known: {error}", source.spec.image));
-                }
-            }
+        asked = ask(cx, source, namespace, chunk, &mut dates).await;
+        if asked.is_err() {
+            break;
         }
     }
     if !dates.is_empty() {
@@ -137,7 +124,33 @@ async fn fetch(
         let kept = cx.tags.date(namespace, &name, &dates).await;
         kept.map_err(|error| format!("build dates cannot be kept: {error}"))?;
     }
-    Ok(dates)
+    asked.map(|()| dates)
+}
+
+/// Asks for some build dates, until one cannot be had.
+async fn ask(
+    cx: &Context,
+    source: &ImageRepository,
+    namespace: &str,
+    tags: &[String],
+    dates: &mut BTreeMap<String, Option<i64>>,
+) -> Result<(), String> {
+    let registry = registry(cx, &source.spec, namespace).await.map_err(|failure| failure.cause().message.clone())?;
+    let registry = Arc::new(registry);
+    let ask = |tag: String| {
+        let registry = Arc::clone(&registry);
+        async move { (registry.created(&tag).await, tag) }
+    };
+    let mut answers = stream::iter(tags.to_vec()).map(ask).buffer_unordered(AT_ONCE);
+    while let Some((answer, tag)) = answers.next().await {
+        match answer {
+            Ok(date) => drop(dates.insert(tag, date.map(|stamp| stamp.0))),
+            // It has none, and will not have one the next time.
+            Err(OciError::Missing { .. } | OciError::Content { .. }) => drop(dates.insert(tag, None)),
+            Err(error) => return Err(format!("the build date of {}:{tag} is not known: {error}", source.spec.image)),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
