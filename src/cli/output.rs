@@ -153,7 +153,8 @@ impl Output {
     /// What would happen: every part to the output; what it is about and what a person should know beside it.
     pub fn preview(&self, preview: &Preview) -> Result<(), CliError> {
         for (label, value) in &preview.about {
-            self.more(format!("{label}: {value}"));
+            // A row without a label goes on with the one above.
+            self.more(if label.as_str().is_empty() { format!("  {value}") } else { format!("{label}: {value}") });
         }
         let commit = preview.commit.as_ref().filter(|_| !self.stdout_is_terminal);
         if let Some(commit) = commit {

@@ -24,6 +24,8 @@ use crate::verbs::{Desk, Refusal};
 
 /// How long the first lists may take before a command goes on with what it has.
 const FIRST_LISTS: Duration = Duration::from_secs(15);
+/// Where a directory of the embedded API has the artifacts.
+const FILES: &str = "artifacts";
 
 /// What a command asks through.
 pub struct Session {
@@ -91,10 +93,10 @@ impl Session {
     /// As [`Session::reconcile`], with what a person has set.
     pub async fn reconcile_as(&mut self, options: Options) -> Result<(), CliError> {
         let files = match self.desk.cluster.place() {
-            Place::Embedded { data: Some(data), .. } => data.join("artifacts"),
+            Place::Embedded { data: Some(data), .. } => data.join(FILES),
             _ => self.passing_files()?,
         };
-        let context = self.context(options, &files).await?;
+        let context = self.context(options, &files, None).await?;
         self.running = Some(reconcile::start_all(context));
         Ok(())
     }
@@ -114,13 +116,25 @@ impl Session {
     /// Errors when artifacts cannot be kept.
     pub async fn foresee(&mut self) -> Result<Context, CliError> {
         let files = self.passing_files()?;
-        self.context(Options::default(), &files).await
+        let of_another = match self.desk.cluster.place() {
+            Place::Embedded { data: Some(data), .. } => Some(data.join(FILES)),
+            _ => None,
+        };
+        self.context(Options::default(), &files, of_another.as_deref()).await
     }
 
-    async fn context(&mut self, options: Options, files: &Path) -> Result<Context, CliError> {
+    async fn context(
+        &mut self,
+        options: Options,
+        files: &Path,
+        of_another: Option<&Path>,
+    ) -> Result<Context, CliError> {
         let (cluster, store) = (self.desk.cluster.clone(), self.desk.store.clone());
         let opened = Context::open(cluster, store, options, files).await;
-        let context = opened.map_err(|e| CliError::config(e.to_string(), ""))?;
+        let mut context = opened.map_err(|e| CliError::config(e.to_string(), ""))?;
+        if let Some(files) = of_another {
+            context = context.with_tags_of(files);
+        }
         let seer = context.clone();
         self.desk.foresight = Some(Arc::new(move |id| {
             let seer = seer.clone();

@@ -33,6 +33,8 @@ pub struct Listed {
 pub struct Tags {
     root: PathBuf,
     known: Arc<RwLock<Known>>,
+    /// Another process scans: what is there is read anew each time, and left alone.
+    of_another: bool,
 }
 
 /// What was read or written, by namespace and name.
@@ -41,7 +43,12 @@ type Known = HashMap<(String, String), Arc<Listed>>;
 impl Tags {
     /// Opens the directory, which need not exist yet.
     pub fn at(root: &Path) -> Self {
-        Tags { root: root.to_owned(), known: Arc::default() }
+        Tags { root: root.to_owned(), known: Arc::default(), of_another: false }
+    }
+
+    /// Looks into the directory of a process that scans; nothing is written there.
+    pub fn of_another(root: &Path) -> Self {
+        Tags { of_another: true, ..Tags::at(root) }
     }
 
     /// The tags of an object, if they are those of that image.
@@ -54,7 +61,9 @@ impl Tags {
                 let path = self.path(namespace, name)?;
                 let read = tokio::task::spawn_blocking(move || read(&path)).await.ok()?;
                 let listed = Arc::new(read?);
-                self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&listed));
+                if !self.of_another {
+                    self.known.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&listed));
+                }
                 listed
             }
         };
@@ -88,6 +97,9 @@ impl Tags {
 
     async fn put(&self, namespace: &str, name: &str, listed: Listed) -> io::Result<Digest> {
         let path = self.path(namespace, name).ok_or_else(|| io::Error::other("the object's name is no file name"))?;
+        if self.of_another {
+            return Ok(checksum(&listed.tags));
+        }
         let listed = Arc::new(listed);
         let written = Arc::clone(&listed);
         let done = tokio::task::spawn_blocking(move || write(&path, &written)).await;
@@ -104,7 +116,7 @@ impl Tags {
     pub async fn remove(&self, namespace: &str, name: &str) -> io::Result<()> {
         let key = (namespace.to_owned(), name.to_owned());
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        let Some(path) = self.path(namespace, name) else { return Ok(()) };
+        let Some(path) = self.path(namespace, name).filter(|_| !self.of_another) else { return Ok(()) };
         match tokio::fs::remove_file(path).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -161,8 +173,14 @@ mod tests {
         let again = Tags::at(directory.path());
         assert_eq!(*again.get("ns", "app", "ghcr.io/a/b").await.unwrap(), listed);
         assert!(again.get("ns", "app", "ghcr.io/a/c").await.is_none(), "another image has other tags");
+        let other = Tags::of_another(directory.path());
+        assert_eq!(*other.get("ns", "app", "ghcr.io/a/b").await.unwrap(), listed);
+        other.set("ns", "app", Listed { tags: Vec::new(), ..listed.clone() }).await.unwrap();
+        other.remove("ns", "app").await.unwrap();
+        assert_eq!(*again.get("ns", "app", "ghcr.io/a/b").await.unwrap(), listed, "it is only looked at");
         assert!(again.set("..", "app", listed.clone()).await.is_err());
         std::fs::write(directory.path().join("ns/app.json"), "{").unwrap();
+        assert!(other.get("ns", "app", "ghcr.io/a/b").await.is_none(), "and looked at anew");
         assert!(Tags::at(directory.path()).get("ns", "app", "ghcr.io/a/b").await.is_none());
         let dates = [("2".to_owned(), Some(7)), ("1".to_owned(), None)].into();
         tags.date("ns", "app", &dates).await.unwrap();

@@ -74,4 +74,9 @@ impl Context {
             _served: served,
         })
     }
+
+    /// The same over the tags that another process keeps with its artifacts.
+    pub fn with_tags_of(self, files: &Path) -> Context {
+        Context { tags: Tags::of_another(&files.join(TAGS)), ..self }
+    }
 }

@@ -7,7 +7,7 @@ use super::flux_v1;
 use super::git_failed;
 use super::setup::Setup;
 use crate::engine::commit_message::{Data, MessageError, render};
-use crate::engine::setters::{Applied, Setters, SettersError, apply, apply_wishes, wishes};
+use crate::engine::setters::{Applied, Setters, SettersError, apply, apply_wishes, whole_path, wishes};
 use crate::kinds::ImageUpdateAutomation;
 use crate::outside::git::{self, CheckoutOptions, Draft, Limits};
 
@@ -17,6 +17,8 @@ pub(super) struct Plan {
     pub applied: Applied,
     /// `None` when nothing would change.
     pub message: Option<String>,
+    /// The directory that is edited, as the spec has it.
+    path: String,
 }
 
 impl Plan {
@@ -63,7 +65,12 @@ impl Plan {
             true => None,
             false => Some(message(object, &applied)?),
         };
-        Ok(Plan { draft, applied, message })
+        Ok(Plan { draft, applied, message, path })
+    }
+
+    /// The whole path of a file that [`Applied::changed`] names.
+    pub fn whole(&self, file: &str) -> String {
+        whole_path(&self.draft.tree, &self.path, file)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is pushed and no object is written. What the Kustomizations behind the repository would then change is looked at
 //! with dry runs; where that cannot be foreseen a note says so. Start with [`preview`].
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::super::kustomization::preview_of_tree;
@@ -10,8 +11,9 @@ use super::super::{Context, Failure, image_policy};
 use super::commit;
 use super::plan::Plan;
 use super::setup::Setup;
-use crate::base::{FileTree, Id, Text, Value};
+use crate::base::{Condition, FileTree, Id, Text, Value};
 use crate::engine::diff::{self, Commit, Preview};
+use crate::engine::setters::Choice;
 use crate::kinds::kustomization::KIND as KUSTOMIZATION;
 use crate::kinds::{ImageUpdateAutomation, Kustomization, Tie, image_policy as policy};
 
@@ -27,13 +29,9 @@ const FOLLOWERS: usize = 16;
 pub(super) async fn preview(cx: &Context, object: &ImageUpdateAutomation) -> Result<Preview, Failure> {
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     let setup = Setup::of(cx, object, &namespace).await?;
-    let mut reasons = Vec::new();
-    for choice in setup.choices.iter().take(ROWS) {
-        let why = image_policy::reasoning(cx, &policy::KIND.id(&namespace, &choice.policy)).await;
-        let why = why.map_or(String::new(), |why| format!(": {why}"));
-        reasons.push(format!("{} chose {}{why}", choice.policy, choice.reference()));
-    }
     let plan = Plan::make(cx, object, &setup).await?;
+    let (choices, others) = at_work(&setup, &plan);
+    let reasons = reasons(cx, choices, others).await;
     let mut preview = told(object, &setup, &plan, reasons)?;
     let (Plan { draft, applied, .. }, Some(_)) = (plan, &preview.commit) else { return Ok(preview) };
     let mut tree = draft.tree;
@@ -43,6 +41,32 @@ pub(super) async fn preview(cx: &Context, object: &ImageUpdateAutomation) -> Res
     }
     follow(cx, &setup, &tree, &mut preview).await;
     Ok(preview)
+}
+
+/// The policies that change something, else all; and how many others there are.
+fn at_work<'s>(setup: &'s Setup, plan: &Plan) -> (Vec<&'s Choice>, usize) {
+    let setters: HashSet<&str> = plan.applied.changed.changes().iter().map(|change| change.setter.as_str()).collect();
+    let changes_something = |choice: &&Choice| {
+        let name = format!("{}:{}", choice.namespace, choice.policy);
+        let is_its_own = |rest: &str| rest.is_empty() || rest.starts_with(':');
+        setters.iter().any(|setter| setter.strip_prefix(&name).is_some_and(is_its_own))
+    };
+    let (at_work, others): (Vec<&Choice>, Vec<&Choice>) = setup.choices.iter().partition(changes_something);
+    if at_work.is_empty() { (others, 0) } else { (at_work, others.len()) }
+}
+
+/// What policies chose and why.
+async fn reasons(cx: &Context, choices: Vec<&Choice>, others: usize) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for choice in choices.into_iter().take(ROWS) {
+        let why = image_policy::reasoning(cx, &policy::KIND.id(&choice.namespace, &choice.policy)).await;
+        let why = why.map_or(String::new(), |why| format!(": {why}"));
+        reasons.push(format!("{} chose {}{why}", choice.policy, choice.reference()));
+    }
+    if others > 0 {
+        reasons.push(format!("{others} more of the namespace, which change nothing here"));
+    }
+    reasons
 }
 
 /// What is known without another look at the cluster.
@@ -88,7 +112,8 @@ fn about(setup: &Setup, plan: &Plan, reasons: Vec<String>, preview: &mut Preview
     for (file, object, change) in changes.take(ROWS) {
         let place = [object.kind.as_str(), &object.namespace, &object.name];
         let place = place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-        pair("Sets", format!("{place} in {file}: {} → {}", change.old_value, change.new_value));
+        let (old, new) = (&change.old_value, &change.new_value);
+        pair("Sets", format!("{place} in {}: {old} → {new} by {}", plan.whole(file), change.setter));
     }
     for (number, line) in plan.message.iter().flat_map(|message| message.lines()).enumerate() {
         pair(if number == 0 { "Message" } else { "" }, line.to_owned());
@@ -145,6 +170,7 @@ async fn follow(cx: &Context, setup: &Setup, tree: &FileTree, preview: &mut Prev
 
 async fn rolled_out(cx: &Context, document: Value, tree: &FileTree, from: &str, preview: &mut Preview) {
     let Some(id) = Id::of(&document) else { return };
+    let fails = Condition::find(&document, "Ready").is_some_and(|ready| ready.status == "False");
     let Ok(object) = serde_json::from_value::<Kustomization>(document) else { return };
     match preview_of_tree(cx, &object, tree.clone(), from).await {
         Ok(seen) => {
@@ -153,6 +179,9 @@ async fn rolled_out(cx: &Context, document: Value, tree: &FileTree, from: &str, 
                 preview.about.push((Text::new("Rolls out"), Text::new(text)));
             }
         }
-        Err(cause) => preview.notes.push(Text::new(format!("{id} would fail: {}", cause.message))),
+        Err(cause) => {
+            let how = if fails { "fails as it does now" } else { "would fail" };
+            preview.notes.push(Text::new(format!("{id} {how}: {}", cause.message)));
+        }
     }
 }
