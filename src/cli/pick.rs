@@ -126,8 +126,12 @@ async fn of_family(cluster: &Cluster, family: &str, rest: &[String]) -> Result<P
         return Err(CliError::user(format!("which {family}s?"), hint));
     };
     if word == "all" {
-        let sources = kinds::ALL.iter().copied().filter(|kind| family == "source" && kind.family == Family::Source);
-        return group(sources, names);
+        let meant = match family {
+            "source" => Some(Family::Source),
+            "image" => Some(Family::Image),
+            _ => None,
+        };
+        return group(kinds::ALL.iter().copied().filter(|kind| Some(kind.family) == meant), names);
     }
     let found = WORDS.iter().find(|entry| entry.0 == family && entry.1 == singular(word));
     let Some((_, _, group, kind)) = found else {

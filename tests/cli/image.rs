@@ -51,7 +51,8 @@ fn no_choice_is_an_error_with_its_reason() {
     for (flags, tags, reason) in [
         (&["--select-semver=>=3"][..], TAGS, "unable to determine latest version"),
         (&["--select-numeric=asc"], TAGS, "failed to parse invalid numeric value '0.9.0'"),
-        (&["--select-alpha=asc"], "", "version list argument cannot be empty"),
+        (&["--select-alpha=asc"], "", "no tag was chosen of 0: there are none"),
+        (&["--select-alpha=asc", "--filter-regex=^v"], TAGS, "no tag was chosen of 5: none matches ^v"),
         (&["--select-alpha=up"], TAGS, "invalid order argument"),
         (&["--select-semver=latest"], TAGS, "not a version range"),
         (&["--select-alpha=asc", "--filter-regex=("], TAGS, "invalid regular expression pattern '('"),
@@ -100,10 +101,14 @@ fn images_are_set_in_place_and_the_patch_is_printed() {
     assert!(dry.stderr.contains("broken.yaml is left alone"), "{}", dry.stderr);
     assert_eq!(dry.good(), patch);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), DEPLOY, "a dry run changes nothing");
-    assert_eq!(machine.run(&line("")).good(), patch);
+    let done = machine.run(&line(""));
+    assert!(done.stderr.contains("2 fields in 1 file\n"), "{}", done.stderr);
+    assert_eq!(done.good(), patch);
     let now = std::fs::read_to_string(&file).unwrap();
     assert_eq!(now, DEPLOY.replace("'old:1'", "'ghcr.io/org/web:2.0@sha256:abc'").replace("\"1\"", "\"2.0\""));
-    assert_eq!(machine.run("image set --path deploy --policy apps:web=ghcr.io/org/web:2.0@sha256:abc").good(), "");
+    let again = machine.run("image set --path deploy --policy apps:web=ghcr.io/org/web:2.0@sha256:abc");
+    assert!(again.stderr.contains("nothing to change"), "{}", again.stderr);
+    assert_eq!(again.good(), "");
 }
 
 #[test]
@@ -167,7 +172,18 @@ async fn the_next_commit_is_shown_before_it_is_pushed() {
     assert!(document["notes"].to_string().contains("suspended"), "{document:#}");
     let piped = machine.run("diff image update app -n default");
     assert_eq!((piped.code, Some(piped.stdout.as_str())), (1, commit["patch"].as_str()));
+    let why = "1.2.0: semver 1.x over 3 tags, 1 unfit; next is 1.0.0: 1.2.0 is the higher version";
+    assert!(piped.stderr.contains(why), "{}", piped.stderr);
     assert!(piped.stderr.contains("app chose") && piped.stderr.contains("1 file would change"), "{}", piped.stderr);
+    let sets = "Sets: ConfigMap/app in deploy/app.yaml: 1.0.0 → 1.2.0 by default:app:tag\n";
+    assert!(piped.stderr.contains(sets), "{}", piped.stderr);
+    assert!(piped.stderr.contains("Message: one\n"), "{}", piped.stderr);
+    assert!(!piped.stderr.lines().any(|line| line.trim_start().starts_with(':')), "{}", piped.stderr);
+    let all = machine.run("get images all -n default").good();
+    assert!(
+        ["ImageRepository", "imagerepository"].iter().any(|kind| all.contains(kind)) && all.contains("1.2.0"),
+        "{all}"
+    );
     repository.git_with(&["apply", "--check"], piped.stdout.as_bytes());
     assert_eq!(repository.git(&["rev-list", "--count", "main"]), "1", "looking pushes nothing");
     machine.run("resume image update app -n default --timeout 60s").good();

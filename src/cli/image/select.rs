@@ -80,8 +80,14 @@ fn by_policy(cx: &Cx, policy: &Policy, tags: &[&str], explain: bool) -> Result<(
         Ok(_) if explain => Ok(()),
         Ok(tag) => cx.output.line(tag),
         Err(error) => {
-            let hint = if explain { "" } else { "--explain shows what became of each tag" };
-            Err(CliError::user(format!("no tag was chosen of {}: {error}", tags.len()), hint))
+            let count = tags.len();
+            let (why, hint) = match (&error, &policy.filter) {
+                _ if tags.is_empty() => ("there are none".to_owned(), "write tags to stdin, one a line"),
+                (PolicyError::NoTags, Some(filter)) => (format!("none matches {}", filter.pattern), ""),
+                _ if explain => (error.to_string(), ""),
+                _ => (error.to_string(), "--explain shows what became of each tag"),
+            };
+            Err(CliError::user(format!("no tag was chosen of {count}: {why}"), hint))
         }
     }
 }

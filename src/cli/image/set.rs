@@ -58,7 +58,11 @@ pub fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
         text.push_str(&unified(path, tree.get(path).map_or(&[], |file| &file.bytes), bytes));
     }
     let fields = applied.changed.files.values().flat_map(|objects| objects.values()).map(Vec::len).sum::<usize>();
-    cx.output.success(format!("{fields} fields in {} files", applied.files.len()));
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    cx.output.success(match fields {
+        0 => "nothing to change".to_owned(),
+        _ => format!("{} in {}", counted(fields, "field"), counted(applied.files.len(), "file")),
+    });
     cx.output.data(&text)
 }
 
