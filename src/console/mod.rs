@@ -309,6 +309,6 @@ impl Console {
     fn about(&self) -> About {
         let top = self.top_screen();
         let subject = top.subject().map(|id| (kinds::of_id(id), self.cx.state(id)));
-        About { scope: top.scope(), subject, opens: top.opens() }
+        About { scope: top.scope(), subject, opens: top.opens(), mostly: top.mostly() }
     }
 }

@@ -98,7 +98,10 @@ async fn with_images() -> Stage {
     stage.desk.store.put(vec![
         json!({"apiVersion": api, "kind": "ImageRepository", "metadata": head("app"), "spec": {"image": "ghcr.io/app"}}),
         json!({"apiVersion": api, "kind": "ImagePolicy", "metadata": head("app"),
-            "spec": {"imageRepositoryRef": {"name": "app"}}}),
+            "spec": {"imageRepositoryRef": {"name": "app"}},
+            "status": {"latestRef": {"name": "ghcr.io/app", "tag": "1.2.0"},
+                "conditions": [{"type": "Ready", "status": "True", "reason": "Succeeded", "message": "chosen",
+                    "lastTransitionTime": NOW}]}}),
         json!({"apiVersion": api, "kind": "ImageUpdateAutomation", "metadata": head("update"),
             "spec": {"sourceRef": {"kind": "GitRepository", "name": "fleet"}}}),
     ]);

@@ -16,9 +16,19 @@ use crate::console::shared::{Shared, age_lasts};
 use crate::console::widgets::page::{Line, Link, Page};
 use crate::console::widgets::patch::PatchPage;
 use crate::console::widgets::{Canvas, Piece};
-use crate::kinds::{self, View};
+use crate::kinds::{self, Verb, View};
 use crate::store::Changes;
 use crate::verbs::{self, EventLine, Patch, Query, Revision};
+
+/// What one does with a patch: let it happen, hold it, take it along.
+const PATCH_ACTIONS: &[Action] = &[
+    Action::Demo,
+    Action::Ask(Verb::Reconcile),
+    Action::Ask(Verb::Suspend),
+    Action::Ask(Verb::Resume),
+    Action::Copy,
+    Action::Write,
+];
 
 /// What a page is made of.
 enum Sheet {
@@ -247,6 +257,13 @@ impl Screen for Detail {
                 };
                 if acted { Reply::Redraw } else { Reply::Pass }
             }
+        }
+    }
+
+    fn mostly(&self) -> &'static [Action] {
+        match self.pages.get(&self.tab) {
+            Some(Sheet::Patch(_)) => PATCH_ACTIONS,
+            _ => &[],
         }
     }
 

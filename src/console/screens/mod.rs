@@ -103,6 +103,11 @@ pub trait Screen: Send {
         None
     }
 
+    /// What one mostly does here, for the footer to show before all else.
+    fn mostly(&self) -> &'static [Action] {
+        &[]
+    }
+
     /// Whether there is something under the cursor to open.
     fn opens(&self) -> bool {
         true

@@ -16,6 +16,8 @@ pub struct About {
     pub subject: Option<(&'static Kind, State)>,
     /// There is something under the cursor to open.
     pub opens: bool,
+    /// What stands before all other hints.
+    pub mostly: &'static [Action],
 }
 
 /// Whether an action makes sense now: what the kind does not offer is not shown.
@@ -62,7 +64,8 @@ pub fn draw(canvas: &mut Canvas<'_>, area: Rect, about: About, cx: &Shared) {
     let kept = width(&end);
     let mut x = area.x;
     let named = |action: Action| always.iter().any(|(known, _)| *known == action) || action == Action::Help;
-    for line in ACTIONS.iter().filter(|line| !line.short.is_empty() && !named(line.action)) {
+    let (first, rest): (Vec<_>, Vec<_>) = ACTIONS.iter().partition(|line| about.mostly.contains(&line.action));
+    for line in first.into_iter().chain(rest).filter(|line| !line.short.is_empty() && !named(line.action)) {
         if !offered(line.action, about, cx) {
             continue;
         }
