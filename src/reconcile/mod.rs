@@ -191,7 +191,8 @@ impl Failure {
         let (Failure::Stalled(cause)
         | Failure::Waiting(cause, _)
         | Failure::Retry(cause)
-        | Failure::RetryAfter(cause, _)) = &mut self;
+        | Failure::RetryAfter(cause, _)
+        | Failure::RetryFrom(cause, _)) = &mut self;
         cause.message = hidden.clean(&cause.message).into_owned();
         self
     }
