@@ -12,9 +12,11 @@ pub mod kustomize;
 pub mod order;
 pub mod policy;
 pub mod release;
+mod schema;
 pub mod semver_range;
 pub mod setters;
 pub mod substitute;
 pub mod template;
+pub mod three_way;
 
 pub use go_regex::go_regex;

@@ -146,3 +146,26 @@ async fn a_schema_can_be_set_aside_and_unknown_words_are_refused() {
         assert!(refused.contains(why), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn an_upgrade_without_server_side_apply_keeps_what_others_injected() {
+    let world = world().await;
+    let hooks = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: \
+                 checks}\nwebhooks:\n- name: a.example.com\n  sideEffects: None\n  admissionReviewVersions: [v1]\n  \
+                 failurePolicy: Ignore\n  rules: []\n  clientConfig:\n    service: {name: \"{{ .Values.value }}\", \
+                 namespace: default}\n";
+    publish(&world, "chart", "1.0.0", &[("templates/hooks.yaml", hooks)]).await;
+    let spec = |value: &str| {
+        json!({"values": {"value": value}, "install": {"serverSideApply": false},
+            "upgrade": {"serverSideApply": "disabled"}})
+    };
+    world.put(release("web", spec("one"))).await;
+    world.until(&hr("web"), "ready", is_ready).await;
+    let id = Id::new("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "", "checks");
+    let injected = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "Q0E="}]);
+    world.cluster.json_patch(&id, &injected, None, "cainjector").await.unwrap();
+    world.put(release("web", spec("two"))).await;
+    let is_new = |found: &Value| found["webhooks"][0]["clientConfig"]["service"]["name"] == "two";
+    let found = world.until(&id, "upgraded", is_new).await;
+    assert_eq!(found["webhooks"][0]["clientConfig"]["caBundle"], "Q0E=");
+}

@@ -33,7 +33,6 @@ mod read;
 mod remote;
 mod replacement;
 mod resource;
-mod schema;
 mod select;
 mod set;
 mod spec;
@@ -53,10 +52,10 @@ use serde_json::Value;
 use crate::base::FileTree;
 use crate::base::yaml::{self, Dialect};
 
+use super::schema::{self, Schema};
 use accumulate::{Accumulated, Directory};
 use budget::Budget;
 use entries::Sort;
-use schema::Schema;
 use set::Set;
 use spec::SharedConfig;
 

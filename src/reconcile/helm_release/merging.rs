@@ -1,6 +1,6 @@
-//! Two merges of documents: a release's change into what lives, and Helm's older fields into its applies.
+//! Helm's older fields become those of its applies.
 //!
-//! Pure. Start with [`three_way`] and [`taken_over`]. Source: helm pkg/kube/client.go.
+//! Pure. Start with [`taken_over`]. Source: helm pkg/kube/client.go.
 
 use serde_json::{Value, json};
 
@@ -34,42 +34,4 @@ pub fn taken_over(live: &Value) -> Option<Value> {
         {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
         {"op": "replace", "path": "/metadata/managedFields", "value": renamed},
     ]))
-}
-
-/// The merge patch from what lives to the target: what the original had and the target has not goes away.
-pub fn three_way(original: Option<&Value>, target: &Value, live: &Value) -> Value {
-    let (Some(new), Some(now)) = (target.as_object(), live.as_object()) else { return target.clone() };
-    let mut patch = serde_json::Map::new();
-    for (key, value) in new {
-        let before = original.and_then(|original| original.get(key));
-        match now.get(key) {
-            Some(current) if current == value => {}
-            Some(current) if current.is_object() && value.is_object() => {
-                let inner = three_way(before, value, current);
-                if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
-                    patch.insert(key.clone(), inner);
-                }
-            }
-            _ => drop(patch.insert(key.clone(), value.clone())),
-        }
-    }
-    let gone = original.and_then(Value::as_object).into_iter().flatten();
-    for (key, _) in gone.filter(|(key, _)| !new.contains_key(*key) && now.contains_key(*key)) {
-        patch.insert(key.clone(), Value::Null);
-    }
-    Value::Object(patch)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn three_ways_meet_in_one_patch() {
-        let original = json!({"spec": {"a": 1, "b": 2, "n": {"x": 1}}});
-        let target = json!({"spec": {"a": 5, "n": {"y": 1}}});
-        let live = json!({"spec": {"a": 1, "b": 2, "mine": 1, "n": {"x": 1, "y": 1}}, "status": {}});
-        assert_eq!(three_way(Some(&original), &target, &live), json!({"spec": {"a": 5, "b": null, "n": {"x": null}}}));
-        assert_eq!(three_way(None, &live, &live), json!({}));
-    }
 }

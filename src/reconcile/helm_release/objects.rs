@@ -12,11 +12,12 @@ use serde_json::Value;
 
 use super::super::kustomization::health::{self, Unwell};
 use super::super::{Context, Run};
-use super::merging::{taken_over, three_way};
+use super::merging::taken_over;
 use super::render::set;
 use crate::base::{Api, Id};
 use crate::cluster::{Apply, ClusterError, Precondition, Propagation};
 use crate::engine::release::documents;
+use crate::engine::three_way;
 use crate::kinds::kustomization::{Inventory, InventoryEntry};
 
 /// The field manager of everything that a HelmRelease releases.
@@ -28,6 +29,8 @@ const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 const POLICY: &str = "helm.sh/resource-policy";
 /// Requests at the same time.
 const AT_ONCE: usize = 4;
+/// Looks at an object that others write at the same time.
+const ATTEMPTS: u32 = 4;
 
 /// An object of a manifest with where it is served.
 #[derive(Clone, Debug)]
@@ -196,13 +199,23 @@ impl Objects<'_> {
         (created, Ok(()))
     }
 
-    /// Answers whether the object is new.
+    /// Answers whether the object is new. Who was overtaken by another writer looks again.
     async fn write_one(
         &self,
         original: Option<&Placed>,
         target: &Placed,
         manner: Manner,
     ) -> Result<bool, ClusterError> {
+        for _ in 1..ATTEMPTS {
+            match self.try_one(original, target, manner).await {
+                Err(ClusterError::Conflict { .. }) if !manner.server_side => {}
+                answer => return answer,
+            }
+        }
+        self.try_one(original, target, manner).await
+    }
+
+    async fn try_one(&self, original: Option<&Placed>, target: &Placed, manner: Manner) -> Result<bool, ClusterError> {
         let cluster = &self.cx.cluster;
         let live = cluster.get_as(&target.api, &target.id).await?;
         if manner.server_side {
@@ -220,8 +233,10 @@ impl Objects<'_> {
             document["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
             return cluster.replace(&document, MANAGER, false).await.map(|_| false);
         }
-        let patch = three_way(original.map(|original| &original.document), &target.document, &live);
+        let mut patch = three_way::patch(original.map(|original| &original.document), &target.document, &live);
         if patch.as_object().is_some_and(|patch| !patch.is_empty()) {
+            // Lists are sent whole: what somebody puts in between must not get lost.
+            patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
             cluster.merge_patch(&target.id, &patch, None, MANAGER).await?;
         }
         Ok(false)

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The types of objects. The built-in ones are made when first asked for, since most builds merge nothing.
 #[derive(Default)]
-pub(super) struct Schema {
+pub(in crate::engine) struct Schema {
     table: OnceCell<Table>,
     /// Scope of kinds that a custom schema names: namespaced or not.
     scopes: HashMap<(String, String), bool>,
@@ -34,7 +34,7 @@ struct Type {
 
 /// A field: what it holds, and how it merges.
 #[derive(Clone, Default)]
-pub(super) struct Field {
+pub(in crate::engine) struct Field {
     target: Option<usize>,
     list: bool,
     /// Elements merge: by these keys, or as plain values when there are none.
@@ -43,14 +43,14 @@ pub(super) struct Field {
 
 impl Field {
     /// The place of an element of this list.
-    pub(super) fn element(&self) -> At<'static> {
+    pub(in crate::engine) fn element(&self) -> At<'static> {
         self.target.map_or(At::Unknown, At::Object)
     }
 }
 
 /// A place in the schema while walking a document.
 #[derive(Clone, Copy)]
-pub(super) enum At<'s> {
+pub(in crate::engine) enum At<'s> {
     Unknown,
     Object(usize),
     List(&'s Field),
@@ -158,7 +158,7 @@ impl Table {
 
 impl Schema {
     /// Reads the definitions of an OpenAPI 2 document, which replace the built-in ones or add to them.
-    pub(super) fn custom(document: &Value, adds: bool) -> Self {
+    pub(in crate::engine) fn custom(document: &Value, adds: bool) -> Self {
         let base = if adds { Table::builtin() } else { Table::default() };
         let mut schema = Schema { table: OnceCell::from(base.add(document)), ..Schema::default() };
         for (path, methods) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
@@ -173,7 +173,7 @@ impl Schema {
     }
 
     /// Whether kustomize would have read this schema by now, so that one that comes later adds to it.
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(in crate::engine) fn is_in_use(&self) -> bool {
         self.was_asked.get() || self.table.get().is_some()
     }
 
@@ -182,7 +182,7 @@ impl Schema {
     }
 
     /// The place of a whole object.
-    pub(super) fn object(&self, api_version: &str, kind: &str) -> At<'_> {
+    pub(in crate::engine) fn object(&self, api_version: &str, kind: &str) -> At<'_> {
         match self.table().objects.get(&(api_version.to_owned(), kind.to_owned())) {
             Some(number) => At::Object(*number),
             None => At::Unknown,
@@ -190,7 +190,7 @@ impl Schema {
     }
 
     /// The place of a field.
-    pub(super) fn field_of(&self, at: At<'_>, name: &str) -> At<'_> {
+    pub(in crate::engine) fn field_of(&self, at: At<'_>, name: &str) -> At<'_> {
         let At::Object(number) = at else { return At::Unknown };
         let made = &self.table().types[number];
         let field =
@@ -203,7 +203,7 @@ impl Schema {
     }
 
     /// Whether a kind is known to be cluster-scoped.
-    pub(super) fn is_cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
+    pub(in crate::engine) fn is_cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
         if let Some(scoped) = builtin_scope(api_version, kind) {
             return scoped;
         }

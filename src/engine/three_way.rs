@@ -1,0 +1,186 @@
+//! The patch that brings a change into what lives, and leaves alone what others put there.
+//!
+//! What the original had and the target has not goes away; lists of built-in kinds merge by their keys, as in a
+//! strategic merge, so that a caBundle or a sidecar that somebody injected stays. Everything else is a JSON merge.
+//! Start with [`patch`]. Source: apimachinery pkg/util/strategicpatch (CreateThreeWayMergePatch), jsonmergepatch.
+
+use serde_json::{Map, Value};
+
+use super::schema::{At, Field, Schema};
+
+/// Deeper documents are replaced as a whole.
+const DEPTH: usize = 128;
+
+/// The JSON merge patch from what lives to the target; an empty object when there is nothing to do.
+pub fn patch(original: Option<&Value>, target: &Value, live: &Value) -> Value {
+    let text = |key: &str| target[key].as_str().unwrap_or_default();
+    let schema = Schema::default();
+    let at = schema.object(text("apiVersion"), text("kind"));
+    Merge { schema: &schema }.object(original, target, live, at, 0)
+}
+
+struct Merge<'s> {
+    schema: &'s Schema,
+}
+
+impl Merge<'_> {
+    fn object(&self, original: Option<&Value>, target: &Value, live: &Value, at: At<'_>, depth: usize) -> Value {
+        let (Some(new), Some(now)) = (target.as_object(), live.as_object()) else { return target.clone() };
+        let mut patch = Map::new();
+        for (key, value) in new {
+            let before = original.and_then(|original| original.get(key));
+            let at = self.schema.field_of(at, key);
+            match now.get(key) {
+                Some(current) if current == value => {}
+                Some(current) if current.is_object() && value.is_object() && depth < DEPTH => {
+                    let inner = self.object(before, value, current, at, depth + 1);
+                    if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
+                        patch.insert(key.clone(), inner);
+                    }
+                }
+                Some(current) => {
+                    let merged = match (at, value, current) {
+                        (At::List(field), Value::Array(value), Value::Array(current)) if depth < DEPTH => {
+                            self.list(before.and_then(Value::as_array), value, current, field, depth + 1)
+                        }
+                        _ => value.clone(),
+                    };
+                    if merged != *current {
+                        patch.insert(key.clone(), merged);
+                    }
+                }
+                None => drop(patch.insert(key.clone(), value.clone())),
+            }
+        }
+        let gone = original.and_then(Value::as_object).into_iter().flatten();
+        for (key, _) in gone.filter(|(key, _)| !new.contains_key(*key) && now.contains_key(*key)) {
+            patch.insert(key.clone(), Value::Null);
+        }
+        Value::Object(patch)
+    }
+
+    /// A list as it is to be: the target's items in their order, and those of others behind what they stand behind now.
+    fn list(
+        &self,
+        original: Option<&Vec<Value>>,
+        target: &[Value],
+        live: &[Value],
+        field: &Field,
+        depth: usize,
+    ) -> Value {
+        let Some(keys) = &field.merge else { return target.to_vec().into() };
+        let find = |list: &[Value], item: &Value| list.iter().position(|known| is_same(known, item, keys));
+        let ours = |item: &Value| original.and_then(|list| find(list, item).map(|at| &list[at]));
+        let mut merged: Vec<Value> = target
+            .iter()
+            .map(|item| match find(live, item).map(|at| &live[at]) {
+                Some(current) if item.is_object() && current.is_object() => {
+                    let mut whole = current.clone();
+                    merge(&mut whole, self.object(ours(item), item, current, field.element(), depth + 1));
+                    whole
+                }
+                _ => item.clone(),
+            })
+            .collect();
+        let mut before: Option<&Value> = None;
+        for current in live {
+            if find(target, current).is_none() {
+                if ours(current).is_some() {
+                    continue;
+                }
+                let place = before.and_then(|before| find(&merged, before)).map_or(0, |at| at + 1);
+                merged.insert(place, current.clone());
+            }
+            before = Some(current);
+        }
+        merged.into()
+    }
+}
+
+/// Whether two items are one: all keys that both have are equal, the first at least. Without keys they are plain values.
+fn is_same(one: &Value, other: &Value, keys: &[String]) -> bool {
+    let Some(first) = keys.first() else { return one == other };
+    one.get(first).is_some_and(|value| other.get(first) == Some(value))
+        && keys.iter().all(|key| match (one.get(key), other.get(key)) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        })
+}
+
+/// Lays a JSON merge patch over a document.
+fn merge(document: &mut Value, patch: Value) {
+    let (Value::Object(fields), Value::Object(patch)) = (&mut *document, &patch) else {
+        *document = patch;
+        return;
+    };
+    for (key, value) in patch {
+        match value {
+            Value::Null => drop(fields.shift_remove(key)),
+            value => merge(fields.entry(key.clone()).or_insert(Value::Null), value.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn three_ways_meet_in_one_patch() {
+        let original = json!({"spec": {"a": 1, "b": 2, "n": {"x": 1}}});
+        let target = json!({"spec": {"a": 5, "n": {"y": 1}}});
+        let live = json!({"spec": {"a": 1, "b": 2, "mine": 1, "n": {"x": 1, "y": 1}}, "status": {}});
+        assert_eq!(patch(Some(&original), &target, &live), json!({"spec": {"a": 5, "b": null, "n": {"x": null}}}));
+        assert_eq!(patch(None, &live, &live), json!({}));
+    }
+
+    #[test]
+    fn what_others_put_into_a_list_stays() {
+        let hooks = |hooks: Value| {
+            json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+                "webhooks": hooks})
+        };
+        let target = hooks(json!([{"name": "a", "clientConfig": {"service": {"name": "s"}}}]));
+        let injected = json!([{"name": "a", "failurePolicy": "Fail",
+            "clientConfig": {"service": {"name": "s", "port": 443}, "caBundle": "Q0E="}}]);
+        assert_eq!(patch(Some(&target), &target, &hooks(injected.clone())), json!({}));
+        let changed = hooks(json!([{"name": "a", "clientConfig": {"service": {"name": "t"}}}]));
+        let found = patch(Some(&target), &changed, &hooks(injected));
+        assert_eq!(found["webhooks"][0]["clientConfig"]["caBundle"], "Q0E=");
+        assert_eq!(found["webhooks"][0]["clientConfig"]["service"], json!({"name": "t", "port": 443}));
+    }
+
+    #[test]
+    fn containers_come_and_go_and_a_sidecar_keeps_its_place() {
+        let pods = |containers: Value| {
+            json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": containers}}}})
+        };
+        let original =
+            pods(json!([{"name": "app", "image": "a:1", "env": [{"name": "X", "value": "1"}]}, {"name": "old"}]));
+        let target = pods(json!([{"name": "new", "image": "n:1"}, {"name": "app", "image": "a:2"}]));
+        let live = pods(json!([{"name": "app", "image": "a:1", "imagePullPolicy": "Always",
+            "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "mine"}]}, {"name": "proxy", "image": "p:1"},
+            {"name": "old"}]));
+        let found = patch(Some(&original), &target, &live);
+        let containers = found["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+        let names: Vec<&str> = containers.iter().map(|container| container["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["new", "app", "proxy"]);
+        assert_eq!(
+            containers[1],
+            json!({"name": "app", "image": "a:2", "imagePullPolicy": "Always"}),
+            "a list that the chart dropped goes as a whole"
+        );
+        let ports = |ports: Value| pods(json!([{"name": "app", "ports": ports}]));
+        let (wanted, is) = (json!([{"containerPort": 80}]), json!([{"containerPort": 80, "protocol": "TCP"}]));
+        assert_eq!(patch(None, &ports(wanted), &ports(is)), json!({}), "defaults are no difference");
+    }
+
+    #[test]
+    fn kinds_that_are_not_built_in_have_whole_lists() {
+        let thing = |list: Value| json!({"apiVersion": "a.b/v1", "kind": "Thing", "spec": {"list": list}});
+        let (target, live) = (thing(json!([{"name": "a"}])), thing(json!([{"name": "a"}, {"name": "b"}])));
+        assert_eq!(patch(Some(&target), &target, &live), json!({"spec": {"list": [{"name": "a"}]}}));
+    }
+}
