@@ -83,11 +83,7 @@ impl HelmCharts {
     async fn source(&self, cx: &Context, object: &mut HelmChart, run: &mut Run) -> Result<Source, Failure> {
         let reference = object.spec.source_ref.clone();
         let kind = reference.kind.as_str();
-        if !matches!(kind, "HelmRepository" | "GitRepository" | "Bucket") {
-            let message = format!(
-                "failed to get source: unsupported source kind '{kind}', must be one of: [HelmRepository GitRepository \
-                 Bucket]"
-            );
+        if let Some(message) = refused(kind) {
             let failure = Failure::Stalled(Cause::new("UnsupportedSourceKind", message));
             return Err(mark(object, run, FETCH_FAILED, failure));
         }
@@ -113,10 +109,15 @@ impl HelmCharts {
             if repository.spec.is_registry() || artifact.is_some() {
                 return Ok(Source::Repository(Box::new(repository)));
             }
-        } else if let Some(artifact) = artifact
-            && let Some(bytes) = stored(cx, &artifact).await
-        {
-            return Ok(Source::Files(artifact, bytes));
+        } else if let Some(artifact) = artifact {
+            let unread = |why: String| {
+                let message = format!("artifact of {kind} source '{}' cannot be read: {why}", reference.name);
+                Failure::Retry(Cause::new("ReadOperationFailed", message))
+            };
+            let found = stored(cx, &artifact).await.map_err(|why| mark(object, run, FETCH_FAILED, unread(why)))?;
+            if let Some(bytes) = found {
+                return Ok(Source::Files(artifact, bytes));
+            }
         }
         let message = format!("no artifact available for {kind} source '{}'", reference.name);
         let waiting = Failure::Waiting(Cause::new("NoSourceArtifact", message), cx.options.requeue_dependency);
@@ -178,12 +179,40 @@ impl HelmCharts {
     }
 }
 
-/// The bytes of an artifact in weir's own storage, when they are what the status says.
-async fn stored(cx: &Context, artifact: &Artifact) -> Option<Vec<u8>> {
-    let bytes = cx.artifacts.read(&artifact.path).await.ok()?;
-    let wanted = artifact.digest.clone();
-    let checked = tokio::task::spawn_blocking(move || (Digest::sha256(&bytes).to_string() == wanted).then_some(bytes));
-    checked.await.ok().flatten()
+/// Why a kind of source cannot have charts here.
+pub(super) fn refused(kind: &str) -> Option<String> {
+    match kind {
+        "HelmRepository" | "GitRepository" => None,
+        "Bucket" => Some(
+            "failed to get source: Buckets are not fetched by weir yet; put the chart into a HelmRepository or a \
+             GitRepository"
+                .into(),
+        ),
+        other => Some(format!(
+            "failed to get source: unsupported source kind '{other}', must be one of: [HelmRepository GitRepository \
+             Bucket]"
+        )),
+    }
+}
+
+/// The bytes of an artifact in weir's own storage; `None` when they are not there, as they never are for a source that
+/// somebody else fetches.
+///
+/// Errors when the disk does not give them, or they are not what the status says.
+async fn stored(cx: &Context, artifact: &Artifact) -> Result<Option<Vec<u8>>, String> {
+    let bytes = match cx.artifacts.read(&artifact.path).await {
+        Ok(bytes) => bytes,
+        Err(artifacts::StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let checked = tokio::task::spawn_blocking(move || (Digest::sha256(&bytes).to_string(), bytes)).await;
+    let (found, bytes) = checked.map_err(|error| error.to_string())?;
+    if found == artifact.digest {
+        return Ok(Some(bytes));
+    }
+    Err(format!("{} has the digest {found}, not {}", artifact.path, artifact.digest))
 }
 
 /// The first twelve digits of what the source is at.

@@ -54,6 +54,7 @@ pub use options::Options;
 pub use queue::{QueueLine, Then, Wake};
 pub use run::{Run, Severity};
 pub use running::{Queue, Running};
+pub use storage::refusals;
 
 /// Starts every reconciler; they stop when the answer is dropped.
 pub fn start_all(cx: Context) -> Running {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::run::Severity;
 use super::{Cause, Context, Failure, Reconciled, Run};
-use crate::base::{Digest, Stamp, parse_duration};
+use crate::base::{Digest, Stamp, Value, parse_duration};
 use crate::kinds::meta::Artifact;
 use crate::outside::artifacts::{self, Integrity, Owner};
 use crate::outside::egress::Egress;
@@ -169,22 +169,46 @@ pub(super) fn refuse_verification<O: Source>(object: &mut O, run: &Run, wanted: 
         run.unset_condition(object, VERIFIED);
         return Ok(());
     }
-    let message = "signatures cannot be verified yet; remove spec.verify to use the source unverified";
-    run.set_condition(object, VERIFIED, "False", "VerificationError", message);
-    Err(Failure::Stalled(Cause::new("VerificationError", message)))
+    run.set_condition(object, VERIFIED, "False", "VerificationError", UNVERIFIED);
+    Err(Failure::Stalled(Cause::new("VerificationError", UNVERIFIED)))
 }
+
+/// Why a source that must be verified is refused.
+const UNVERIFIED: &str = "signatures cannot be verified yet; remove spec.verify to use the source unverified";
 
 /// Refuses the tokens of clouds.
 ///
 /// Errors as stalled for every provider but the generic one.
 pub(super) fn refuse_provider<O: Source>(object: &mut O, run: &Run, provider: Option<&str>) -> Result<(), Failure> {
-    let provider = provider.unwrap_or_default();
-    if matches!(provider, "" | "generic") {
-        return Ok(());
-    }
-    let message = format!("provider {provider:?} is not supported yet; use a secret with the generic provider");
+    let Some(message) = refused_provider(provider.unwrap_or_default()) else { return Ok(()) };
     let failure = Failure::Stalled(Cause::new("InvalidProviderConfiguration", message));
     Err(mark(object, run, FETCH_FAILED, failure))
+}
+
+/// Why the tokens of a provider cannot be had; `None` for the one that needs none.
+pub(super) fn refused_provider(provider: &str) -> Option<String> {
+    let is_known = matches!(provider, "" | "generic");
+    (!is_known).then(|| format!("provider {provider:?} is not supported yet; use a secret with the generic provider"))
+}
+
+/// What weir will refuse of a source, before anybody makes it.
+pub fn refusals(document: &Value) -> Vec<String> {
+    let spec = &document["spec"];
+    let mut all = Vec::new();
+    match document["kind"].as_str().unwrap_or_default() {
+        "GitRepository" | "OCIRepository" | "HelmChart" if !spec["verify"].is_null() => all.push(UNVERIFIED.to_owned()),
+        _ => {}
+    }
+    let has_login = !spec["secretRef"].is_null();
+    match document["kind"].as_str().unwrap_or_default() {
+        "HelmRepository" if has_login || spec["type"] != "oci" => {}
+        "GitRepository" | "OCIRepository" | "HelmRepository" => {
+            all.extend(refused_provider(spec["provider"].as_str().unwrap_or_default()));
+        }
+        "HelmChart" => all.extend(super::helm_chart::refused(spec["sourceRef"]["kind"].as_str().unwrap_or_default())),
+        _ => {}
+    }
+    all
 }
 
 /// Whether the run before this one ended with one of these conditions.
@@ -219,5 +243,29 @@ pub(super) fn described(stored: artifacts::Artifact) -> Artifact {
         last_update_time: stored.last_update.to_string(),
         size: i64::try_from(stored.size_bytes).ok(),
         metadata: stored.metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_cannot_be_done_is_known_before_it_is_made() {
+        let of = |kind: &str, spec: Value| refusals(&json!({"kind": kind, "spec": spec}));
+        let verified = json!({"verify": {"provider": "cosign"}, "sourceRef": {"kind": "HelmRepository"}});
+        assert!(of("HelmChart", verified)[0].contains("signatures cannot be verified"));
+        assert!(of("HelmChart", json!({"sourceRef": {"kind": "Bucket"}}))[0].contains("Buckets"));
+        assert!(of("OCIRepository", json!({"provider": "aws"}))[0].contains("\"aws\""));
+        assert!(of("HelmRepository", json!({"provider": "aws", "type": "oci"}))[0].contains("\"aws\""));
+        for (kind, spec) in [
+            ("OCIRepository", json!({"provider": "generic"})),
+            ("HelmRepository", json!({"provider": "aws", "type": "oci", "secretRef": {"name": "s"}})),
+            ("HelmChart", json!({"sourceRef": {"kind": "GitRepository"}})),
+            ("HelmRelease", json!({})),
+        ] {
+            assert_eq!(of(kind, spec), Vec::<String>::new(), "{kind}");
+        }
     }
 }

@@ -276,3 +276,12 @@ fn wrong_flags_of_helm_and_oci_sources_are_told_apart() {
         assert!(stderr.contains(part), "{line}: {stderr}");
     }
 }
+
+#[test]
+fn what_this_weir_refuses_is_said_before_it_is_made() {
+    let line = "create source chart a --source=HelmRepository/b --chart=c --verify-provider=cosign";
+    let stderr = Machine::new().run(line).bad();
+    assert!(stderr.contains("⚠ a will not be reconciled: signatures cannot be verified yet"), "{stderr}");
+    let exported = Machine::new().run(&format!("{line} --export"));
+    assert!(exported.code == 0 && !exported.stderr.contains('⚠'), "{}", exported.stderr);
+}

@@ -276,6 +276,28 @@ async fn a_chart_of_a_git_repository_is_packed_with_what_it_needs() {
 }
 
 #[tokio::test]
+async fn a_source_that_cannot_be_read_is_not_taken_for_one_without_a_chart() {
+    let bench = Bench::new().await;
+    let bucket = bench.chart("bucket", json!({"sourceRef": {"kind": "Bucket", "name": "b"}})).await;
+    let refused = bench.world.until_reason(&bucket, "UnsupportedSourceKind").await;
+    assert!(ready(&refused).unwrap().message.contains("Buckets are not fetched by weir yet"), "{refused:#}");
+    assert_eq!(reason(&refused, "Stalled").as_deref(), Some("UnsupportedSourceKind"));
+    let chart = "apiVersion: v2\nname: app\nversion: 0.1.0\n";
+    bench.world.publish("git", "main@sha1:abc", &[("app/Chart.yaml", chart)]).await;
+    let git = weir::kinds::git_repository::KIND.id("default", "git");
+    let path = bench.world.get(&git).await.unwrap()["status"]["artifact"]["path"].as_str().unwrap().to_owned();
+    let path = bench.world.files.path().join(path);
+    std::fs::write(&path, "other bytes").unwrap();
+    let source = json!({"kind": "GitRepository", "name": "git"});
+    let id = bench.chart("damaged", json!({"chart": "app", "sourceRef": source})).await;
+    let failed = bench.world.until_reason(&id, "ReadOperationFailed").await;
+    assert!(ready(&failed).unwrap().message.contains("has the digest sha256:"), "{failed:#}");
+    std::fs::remove_file(&path).unwrap();
+    bench.reconcile(&id, "gone").await;
+    bench.world.until_reason(&id, "NoSourceArtifact").await;
+}
+
+#[tokio::test]
 async fn a_dependency_that_cannot_be_had_is_named() {
     let bench = Bench::new().await;
     for (name, repository, part) in [

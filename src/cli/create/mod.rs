@@ -13,6 +13,7 @@ use super::session::Session;
 use super::{CliError, Cx};
 use crate::base::{Text, format_duration, yaml};
 use crate::kinds::{Kind, check};
+use crate::reconcile::refusals;
 use crate::verbs::{self, Ask};
 
 mod git_repository;
@@ -150,6 +151,12 @@ async fn finish(cx: &Cx, shared: &Shared, documents: Vec<Value>) -> Result<(), C
         return cx.output.data(&documents.iter().map(|it| format!("---\n{}", yaml::write(it))).collect::<String>());
     }
     let session = Session::with_reconcilers(cx).await?;
+    if session.desk.cluster.place().is_embedded() {
+        // Nobody but this weir is there to do what it cannot.
+        for why in documents.iter().flat_map(refusals) {
+            cx.output.warning(format!("{} will not be reconciled: {why}", shared.name));
+        }
+    }
     for document in documents {
         let kind = document["kind"].as_str().unwrap_or_default().to_owned();
         cx.output.action(format!("applying {kind} {}", shared.name));

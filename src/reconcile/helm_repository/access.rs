@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::super::secrets::{self, Data};
-use super::super::storage::{TIMEOUT, duration, egress};
+use super::super::storage::{TIMEOUT, duration, egress, refused_provider};
 use super::super::{Cause, Context, Failure};
 use crate::kinds::helm_repository::HelmRepositorySpec;
 use crate::outside::helm_index::HelmRepository;
@@ -50,8 +50,9 @@ pub(in crate::reconcile) async fn registry(
     chart: &str,
 ) -> Result<(Repository, Access), Failure> {
     let provider = spec.provider.as_deref().unwrap_or_default();
-    if spec.secret_ref.is_none() && !matches!(provider, "" | "generic") {
-        let message = format!("provider {provider:?} is not supported yet; use a secret with the generic provider");
+    if spec.secret_ref.is_none()
+        && let Some(message) = refused_provider(provider)
+    {
         return Err(Failure::Stalled(Cause::new("InvalidProviderConfiguration", message)));
     }
     let invalid = |why: String| Failure::Stalled(Cause::new("URLInvalid", format!("invalid OCI registry URL: {why}")));
