@@ -20,8 +20,10 @@ use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{OWNER_NAME, OWNER_NAMESPACE, PostRenderStrategy};
 use crate::kinds::kustomization::{CommonMetadata, KustomizationSpec};
 
-/// Objects that the templates of one chart may look up.
+/// Questions that the templates of one chart may have for the cluster: each of them renders the chart anew.
 const LOOKUPS: usize = 500;
+/// Objects that all answers together may have.
+const LOOKED_UP: usize = 1_000;
 /// Finds a document again after kustomize has had it.
 const PLACE: &str = "weir.dev/post-render-place";
 
@@ -33,6 +35,8 @@ pub struct Rendering {
     pub notes: String,
     /// Path and text of what is in `crds/`.
     pub crds: Vec<(String, String)>,
+    /// How often the templates asked the cluster.
+    pub lookups: usize,
     /// The given values over all defaults.
     pub values: Map<String, Value>,
 }
@@ -55,7 +59,8 @@ pub struct Ingredients<'a> {
 /// Errors with what the chart, a lookup or a post-renderer says.
 pub async fn render(with: Ingredients<'_>) -> Result<Rendering, String> {
     let deadline = Instant::now() + with.timeout;
-    let mut answers: BTreeMap<Lookup, Value> = BTreeMap::new();
+    let mut answers: Arc<BTreeMap<Lookup, Value>> = Arc::default();
+    let mut objects = 0;
     let rendered = loop {
         let (chart, capabilities) = (with.chart.clone(), with.capabilities.clone());
         let (values, release, known) = (with.values.clone(), with.release.clone(), answers.clone());
@@ -66,17 +71,22 @@ pub async fn render(with: Ingredients<'_>) -> Result<Rendering, String> {
             Ok(rendered) => break rendered,
             Err(error) => {
                 let Some(wanted) = error.need().cloned() else { return Err(error.to_string()) };
-                if answers.len() >= LOOKUPS || answers.contains_key(&wanted) {
-                    return Err(format!("the chart looks up more than {LOOKUPS} objects"));
+                if answers.contains_key(&wanted) {
+                    return Err(format!("lookup: {wanted:?} was answered and is asked again, please report it"));
                 }
-                let found = look_up(with.cluster, &wanted).await.map_err(|error| format!("lookup: {error}"))?;
-                answers.insert(wanted, found);
+                if answers.len() >= LOOKUPS {
+                    return Err(format!("the chart looks up more than {LOOKUPS} times"));
+                }
+                let found = look_up(with.cluster, &wanted, &mut objects).await?;
+                // The thread that had the other one is done.
+                Arc::make_mut(&mut answers).insert(wanted, found);
             }
         }
     };
     let object = with.object.clone();
     let work = tokio::task::spawn_blocking(move || finish(rendered, &object));
-    work.await.map_err(|panic| format!("internal error, please report it: {panic}"))?
+    let finished = work.await.map_err(|panic| format!("internal error, please report it: {panic}"))?;
+    finished.map(|rendering| Rendering { lookups: answers.len(), ..rendering })
 }
 
 fn run(
@@ -105,17 +115,38 @@ fn run(
 }
 
 /// What a template finds: an object, a list, or nothing.
-async fn look_up(cluster: &Cluster, wanted: &Lookup) -> Result<Value, ClusterError> {
+///
+/// Errors when the cluster cannot say, or what was found comes to too much.
+async fn look_up(cluster: &Cluster, wanted: &Lookup, objects: &mut usize) -> Result<Value, String> {
+    let failed = |error: ClusterError| format!("lookup: {error}");
     let (group, version) = wanted.api_version.rsplit_once('/').unwrap_or(("", &wanted.api_version));
-    let Some(api) = cluster.find_api(group, &wanted.kind, Some(version)).await? else { return Ok(json!({})) };
+    let api = cluster.find_api(group, &wanted.kind, Some(version)).await.map_err(failed)?;
+    let Some(api) = api else { return Ok(json!({})) };
     let namespace = if api.namespaced { wanted.namespace.as_str() } else { "" };
-    if wanted.name.is_empty() {
-        let within = Some(namespace).filter(|namespace| !namespace.is_empty());
-        let items = cluster.list(&api, within, None).await?;
-        return Ok(json!({"apiVersion": wanted.api_version, "kind": format!("{}List", wanted.kind), "items": items}));
+    let too_many =
+        || format!("lookup: {} come to more than {LOOKED_UP} objects; name the ones that are needed", wanted.kind);
+    if !wanted.name.is_empty() {
+        *objects += 1;
+        let id = Id::new(group, &wanted.kind, namespace, &wanted.name);
+        let found = cluster.get_as(&api, &id).await.map_err(failed)?;
+        return if *objects > LOOKED_UP { Err(too_many()) } else { Ok(found.unwrap_or_else(|| json!({}))) };
     }
-    let id = Id::new(group, &wanted.kind, namespace, &wanted.name);
-    Ok(cluster.get_as(&api, &id).await?.unwrap_or_else(|| json!({})))
+    let within = Some(namespace).filter(|namespace| !namespace.is_empty());
+    let (mut items, mut next) = (Vec::new(), None);
+    loop {
+        let page = cluster.page(&api, within, next).await.map_err(failed)?;
+        *objects += page.items.len();
+        if *objects > LOOKED_UP {
+            return Err(too_many());
+        }
+        items.extend(page.items);
+        next = page.next;
+        if next.is_none() {
+            return Ok(
+                json!({"apiVersion": wanted.api_version, "kind": format!("{}List", wanted.kind), "items": items}),
+            );
+        }
+    }
 }
 
 /// Puts the rendered documents through the post-renderers and makes the texts of a record of them.
@@ -143,7 +174,7 @@ fn finish(rendered: Rendered, object: &HelmRelease) -> Result<Rendering, String>
     let hooks = hooks.into_iter().zip(hook_texts).filter_map(|(hook, text)| Some(hook_of(hook, text?))).collect();
     let crds = rendered.crds.into_iter().map(|file| (file.text().into_owned(), file.path));
     let crds = crds.map(|(text, path)| (path, text)).collect();
-    Ok(Rendering { manifest, hooks, notes: rendered.notes, crds, values: rendered.values })
+    Ok(Rendering { manifest, hooks, notes: rendered.notes, crds, lookups: 0, values: rendered.values })
 }
 
 fn hook_of(hook: ChartHook, manifest: Manifest) -> Hook {
