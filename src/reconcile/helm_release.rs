@@ -9,11 +9,13 @@ mod act;
 mod cycle;
 mod decide;
 mod drift;
+mod foresee;
 mod history;
 mod hooks;
 mod leave;
 mod merging;
 mod objects;
+mod observe;
 mod perform;
 mod plan;
 mod prepare;
@@ -140,12 +142,7 @@ impl HelmReleases {
         match decide::target(object, chart, cx.options.hold_mass_prune) {
             Target::Same => Ok(()),
             Target::Renamed => {
-                let old = object.status.as_ref().and_then(|status| status.history.first());
-                let old = old.map(|snapshot| snapshot.chart_name.clone()).unwrap_or_default();
-                let message = format!(
-                    "the chart {old} was replaced by {chart}, and nothing is done: set spec.upgrade.chartNameChangeStrategy \
-                     to Reinstall to uninstall {old} first, or to InPlaceUpdate to upgrade"
-                );
+                let message = renamed(object, chart);
                 Err(Failure::Stalled(Cause::new("ChartNameChanged", message)))
             }
             Target::Moved(why) => {
@@ -167,6 +164,16 @@ impl HelmReleases {
 async fn there(cx: &Context, object: &HelmRelease) -> Result<Context, Failure> {
     let there = Targets::of(cx, Wish::from(&*object)).await;
     there.map_err(|error| Failure::Retry(Cause::new("RESTClientError", format!("no way to the target: {error}"))))
+}
+
+/// Why nothing is done when another chart is to take the place of the old one.
+fn renamed(object: &HelmRelease, chart: &str) -> String {
+    let old = object.status.as_ref().and_then(|status| status.history.first());
+    let old = old.map(|snapshot| snapshot.chart_name.clone()).unwrap_or_default();
+    format!(
+        "the chart {old} was replaced by {chart}, and nothing is done: set spec.upgrade.chartNameChangeStrategy to \
+         Reinstall to uninstall {old} first, or to InPlaceUpdate to upgrade"
+    )
 }
 
 /// What the cluster serves, as charts may ask.

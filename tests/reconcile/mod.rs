@@ -13,6 +13,7 @@ mod kills;
 mod kustomization;
 mod oci;
 mod release_cases;
+mod release_previews;
 mod release_races;
 mod release_secrets;
 mod remote_bases;

@@ -119,22 +119,15 @@ impl Work<'_> {
     /// Errors as [`Work::install`].
     pub async fn upgrade(&mut self, object: &mut HelmRelease, run: &mut Run) -> Result<(), String> {
         let action = self.plan.upgrade;
-        let nothing = format!("{:?} has no deployed releases", self.release);
-        let last = self.storage.last().await.map_err(text)?.ok_or_else(|| nothing.clone())?;
+        let last = self.storage.last().await.map_err(text)?;
+        let last = last.ok_or_else(|| format!("{:?} has no deployed releases", self.release))?;
         if self.is_interrupted(&last, Status::PendingUpgrade) {
             return self.resume_upgrade(last, run).await;
         }
         if last.info.status.is_pending() {
             return Err("another operation (install/upgrade/rollback) is in progress".into());
         }
-        let current = match last.info.status {
-            Status::Deployed => last.clone(),
-            status => match self.storage.deployed().await.map_err(text)? {
-                Some(deployed) => deployed,
-                None if matches!(status, Status::Failed | Status::Superseded) => last.clone(),
-                None => return Err(nothing),
-            },
-        };
+        let current = self.current(&last).await?;
         if self.plan.preserve_values {
             self.reuse_values(&current);
         }
@@ -158,6 +151,20 @@ impl Work<'_> {
         let manner = Manner { server_side, replace: action.force && !server_side };
         let making = Making { record, originals, targets, action, manner, moments: UPGRADE, resumed: false };
         self.finish_upgrade(making, current, run).await
+    }
+
+    /// The revision that an upgrade replaces: the deployed one, or a failed one where there is none.
+    ///
+    /// Errors when there is neither, or it cannot be read.
+    pub async fn current(&self, last: &Record) -> Result<Record, String> {
+        if last.info.status == Status::Deployed {
+            return Ok(last.clone());
+        }
+        match self.storage.deployed().await.map_err(text)? {
+            Some(deployed) => Ok(deployed),
+            None if matches!(last.info.status, Status::Failed | Status::Superseded) => Ok(last.clone()),
+            None => Err(format!("{:?} has no deployed releases", self.release)),
+        }
     }
 
     pub(super) async fn finish_upgrade(
@@ -254,7 +261,7 @@ impl Work<'_> {
     }
 
     /// Lays the values over those of the release before, whose defaults stay.
-    fn reuse_values(&mut self, current: &Record) {
+    pub(super) fn reuse_values(&mut self, current: &Record) {
         let mut chart = (*self.chart).clone();
         chart.values = current.merged_values();
         self.chart = Arc::new(chart);

@@ -4,20 +4,18 @@
 //! Weir's own: a record that a dead process of this very object left behind is taken into the history, so that no
 //! action runs twice.
 
-use jiff::Timestamp;
-
-use super::super::{Cause, Failure, Run};
+use super::super::{Cause, Failure, Run, Severity};
 use super::act::Work;
-use super::decide::{self, After, Choice, History, Observed, Previous, Sort, State, Step, Stop};
+use super::decide::{self, After, Choice, History, Observed, Sort, State, Step, Stop};
 use super::drift::{self, Drift};
 use super::history;
 use super::plan::words;
 use super::report::{self, DRIFTED, RELEASED, REMEDIED};
 use super::storage::{StorageError, Stored};
-use crate::base::{Id, format_duration};
-use crate::engine::release::{Record, Status, time_of_snapshot};
+use crate::base::format_duration;
+use crate::engine::release::Record;
 use crate::kinds::HelmRelease;
-use crate::kinds::helm_release::{DriftMode, Snapshot};
+use crate::kinds::helm_release::DriftMode;
 
 /// Steps of one reconciliation; more is a mistake in the choices.
 const STEPS: usize = 12;
@@ -80,32 +78,10 @@ impl Cycle<'_, '_> {
             Failure::Retry(Cause::new("StateError", format!("could not determine release state: {error}")))
         };
         let last = self.last().await.map_err(|error: StorageError| failed(error.to_string()))?;
-        let own = last.as_ref().is_some_and(|last| self.work.storage.is_own(last));
-        if let Some(last) = last.as_ref().filter(|_| own) {
-            self.catch_up(last).await.map_err(|error| failed(error.to_string()))?;
+        let (observed, untold) = self.work.observe(self.object, last).await.map_err(failed)?;
+        if let Some(news) = untold {
+            self.run.set_condition(self.object, news.condition, news.status, &news.reason, &news.message);
         }
-        let history = self.object.status.clone().unwrap_or_default().history;
-        let mut observed = Observed { own, ..Observed::default() };
-        match &last {
-            Some(last) => {
-                observed.resumable = self.work.is_interrupted(last, last.info.status);
-                let began: Option<Timestamp> = last.info.last_deployed.parse().ok();
-                let age = began.map(|began| Timestamp::now().duration_since(began));
-                observed.age = age.and_then(|age| age.try_into().ok()).unwrap_or_default();
-                observed.previous = self.previous(&history).await.map_err(|error| failed(error.to_string()))?;
-            }
-            None => {
-                self.catch_up_with_uninstall();
-                let history = self.object.status.clone().unwrap_or_default().history;
-                let lived = history.first().is_some_and(|latest| !is_gone(latest));
-                if lived {
-                    let ids = self.inventory();
-                    let lives = self.work.objects().any_lives(&ids).await;
-                    observed.orphans = lives.map_err(|error| failed(error.to_string()))?;
-                }
-            }
-        }
-        observed.last = last;
         Ok(observed)
     }
 
@@ -117,78 +93,6 @@ impl Cycle<'_, '_> {
         Ok(Some(last))
     }
 
-    fn inventory(&self) -> Vec<Id> {
-        let inventory = self.object.status.as_ref().and_then(|status| status.inventory.as_ref());
-        inventory.iter().flat_map(|inventory| &inventory.entries).filter_map(|entry| entry.id()).collect()
-    }
-
-    /// Whether there is what a rollback would go to.
-    async fn previous(&self, history: &[Snapshot]) -> Result<Previous, StorageError> {
-        let ignores = self.work.plan.ignores_tests(self.object);
-        let Some(snapshot) = history::previous(history, ignores) else { return Ok(Previous::Missing) };
-        Ok(match self.work.storage.get(snapshot.version).await? {
-            Some(record) if history::is_same(snapshot, &record) => Previous::Good,
-            _ => Previous::Changed,
-        })
-    }
-
-    /// Takes what a dead process of this object wrote into the history: the action is over, only nobody said so.
-    async fn catch_up(&mut self, last: &Record) -> Result<(), StorageError> {
-        let status = self.object.status.get_or_insert_default();
-        let is_known = status.history.first().is_some_and(|latest| latest.version >= last.version);
-        if is_known || !matches!(last.info.status, Status::Deployed | Status::Failed) {
-            return Ok(());
-        }
-        let mut written: std::collections::BTreeMap<i64, Record> = [(last.version, last.clone())].into();
-        for snapshot in &status.history {
-            if let Some(record) = self.work.storage.get(snapshot.version).await? {
-                written.insert(record.version, record);
-            }
-        }
-        let action = match (last.info.rollback_revision, &status.last_attempted_release_action) {
-            (0, Some(action)) => action.clone(),
-            (0, None) => "upgrade".into(),
-            _ => "rollback".into(),
-        };
-        report::remember(&mut status.history, &written, Some(&action), self.work.oci_digest.as_deref());
-        let Some(latest) = status.history.first().cloned() else { return Ok(()) };
-        let is_well = last.info.status == Status::Deployed;
-        if !is_well && action != "rollback" {
-            self.count_failure();
-        }
-        let (condition, word, suffix) = match action.as_str() {
-            "rollback" => (REMEDIED, "Rollback", "rollback to previous"),
-            "install" => (RELEASED, "Install", "install"),
-            _ => (RELEASED, "Upgrade", "upgrade"),
-        };
-        let outcome = if is_well { "Succeeded" } else { "Failed" };
-        let message = format!(
-            "Helm {suffix} {} for release {} with chart {}",
-            outcome.to_lowercase(),
-            latest.full_name(),
-            latest.versioned_chart()
-        );
-        let value = if is_well { "True" } else { "False" };
-        self.run.set_condition(self.object, condition, value, &format!("{word}{outcome}"), &message);
-        Ok(())
-    }
-
-    /// Notes the end of an uninstall that the process did not live to tell.
-    fn catch_up_with_uninstall(&mut self) {
-        let history = &mut self.object.status.get_or_insert_default().history;
-        let Some(latest) = history.first_mut() else { return };
-        if Status::of(&latest.status) != Status::Uninstalling {
-            return;
-        }
-        latest.status = Status::Uninstalled.word().into();
-        latest.action = Some("uninstall-remediation".into());
-        latest.deleted.get_or_insert_with(|| time_of_snapshot(&Timestamp::now().to_string()).unwrap_or_default());
-        let (name, chart) = (latest.full_name(), latest.versioned_chart());
-        self.object.status.get_or_insert_default().inventory = None;
-        let message = format!("Helm uninstall remediation for release {name} with chart {chart} succeeded");
-        self.run.set_condition(self.object, REMEDIED, "True", "UninstallSucceeded", &message);
-    }
-
     async fn state(&mut self, observed: &Observed) -> Result<State, Failure> {
         let state =
             decide::state(self.object, &self.work.plan, observed, &self.work.wanted_over(observed.last.as_ref()));
@@ -197,10 +101,21 @@ impl Cycle<'_, '_> {
         }
         let Some(last) = &observed.last else { return Ok(state) };
         let rules = self.object.spec.drift_detection.clone().unwrap_or_default().ignore;
-        let found = drift::detect(&self.work.objects(), last, &rules).await.map_err(|error| {
+        let unknown = |error: &str| {
             Failure::Retry(Cause::new("StateError", format!("unable to determine cluster state: {error}")))
-        })?;
-        self.drifts = found;
+        };
+        let found = drift::detect(&self.work.objects(), last, &rules).await;
+        let (drifts, failed) = found.map_err(|error| unknown(&error))?;
+        // What is known to have drifted is told and corrected all the same.
+        match (drifts.is_empty(), failed.is_empty()) {
+            (_, true) => {}
+            (true, false) => return Err(unknown(&failed.join("; "))),
+            (false, false) => {
+                let message = format!("not everything could be compared with the cluster: {}", failed.join("; "));
+                self.run.event(Severity::Error, "StateError", &message, &[]).await;
+            }
+        }
+        self.drifts = drifts;
         Ok(if self.drifts.is_empty() { State::InSync } else { State::Drifted })
     }
 
@@ -288,47 +203,7 @@ impl Cycle<'_, '_> {
     }
 
     pub(super) fn stop(&mut self, stop: Stop) -> Failure {
-        let status = self.object.status.clone().unwrap_or_default();
-        let release = self.work.release.clone();
-        let stalled = |reason: &str, message: String| Failure::Stalled(Cause::new(reason, message));
-        let failure = match stop {
-            Stop::RetriesExceeded => {
-                let action = status.last_attempted_release_action.clone().unwrap_or_default();
-                let failures = history::failures_of(&status);
-                stalled("RetriesExceeded", format!("Failed to {action} after {failures} attempt(s)"))
-            }
-            Stop::MissingRollbackTarget => stalled(
-                "MissingRollbackTarget",
-                "Failed to perform remediation: missing target release for rollback: cannot remediate failed release"
-                    .into(),
-            ),
-            Stop::WouldUninstallGood => stalled(
-                "RemediationHeld",
-                format!(
-                    "release {release} is not uninstalled: an earlier revision of it was well; correct the release, then \
-                     reconcile it with force"
-                ),
-            ),
-            Stop::Orphaned => stalled(
-                "StateError",
-                format!(
-                    "there is no record of release {release}, but its objects live: nothing is installed over them; restore \
-                     the record, or reconcile with force to install and adopt them"
-                ),
-            ),
-            Stop::Unknown(status) => Failure::Retry(Cause::new(
-                "StateError",
-                format!("unable to determine state for release with status '{}'", status.word()),
-            )),
-            Stop::Held(rest) => {
-                let message = format!(
-                    "release {release} is being worked on by somebody else; it is taken for dead in {}",
-                    format_duration(std::time::Duration::from_secs(rest.as_secs()))
-                );
-                let pause = rest.min(self.work.cx.options.requeue_dependency);
-                return Failure::Waiting(Cause::new("PendingRelease", message), pause);
-            }
-        };
+        let failure = why_stopped(&stop, self.object, &self.work);
         if matches!(failure, Failure::Stalled(_))
             && let Some((false, cause)) = report::summary(self.object)
         {
@@ -338,7 +213,47 @@ impl Cycle<'_, '_> {
     }
 }
 
-/// Whether the release was taken away by weir itself.
-fn is_gone(snapshot: &Snapshot) -> bool {
-    matches!(Status::of(&snapshot.status), Status::Uninstalled | Status::Uninstalling)
+/// Why nothing more is done, in words.
+pub fn why_stopped(stop: &Stop, object: &HelmRelease, work: &Work<'_>) -> Failure {
+    let release = &work.release;
+    let stalled = |reason: &str, message: String| Failure::Stalled(Cause::new(reason, message));
+    match stop {
+        Stop::RetriesExceeded => {
+            let status = object.status.clone().unwrap_or_default();
+            let action = status.last_attempted_release_action.clone().unwrap_or_default();
+            let failures = history::failures_of(&status);
+            stalled("RetriesExceeded", format!("Failed to {action} after {failures} attempt(s)"))
+        }
+        Stop::MissingRollbackTarget => stalled(
+            "MissingRollbackTarget",
+            "Failed to perform remediation: missing target release for rollback: cannot remediate failed release"
+                .into(),
+        ),
+        Stop::WouldUninstallGood => stalled(
+            "RemediationHeld",
+            format!(
+                "release {release} is not uninstalled: an earlier revision of it was well; correct the release, then \
+                 reconcile it with force"
+            ),
+        ),
+        Stop::Orphaned => stalled(
+            "StateError",
+            format!(
+                "there is no record of release {release}, but its objects live: nothing is installed over them; restore \
+                 the record, or reconcile with force to install and adopt them"
+            ),
+        ),
+        Stop::Unknown(status) => Failure::Retry(Cause::new(
+            "StateError",
+            format!("unable to determine state for release with status '{}'", status.word()),
+        )),
+        Stop::Held(rest) => {
+            let message = format!(
+                "release {release} is being worked on by somebody else; it is taken for dead in {}",
+                format_duration(std::time::Duration::from_secs(rest.as_secs()))
+            );
+            let pause = (*rest).min(work.cx.options.requeue_dependency);
+            Failure::Waiting(Cause::new("PendingRelease", message), pause)
+        }
+    }
 }

@@ -137,13 +137,18 @@ impl Objects<'_> {
         (!wrong.is_empty()).then(|| format!("invalid ownership metadata; {}", wrong.join("; ")))
     }
 
+    /// Whether an object that lives is this release's.
+    pub fn is_own(&self, live: &Value) -> bool {
+        self.foreign(live).is_none()
+    }
+
     /// Whether any of these objects lives and is this release's.
     ///
     /// Errors when the server cannot say.
     pub async fn any_lives(&self, ids: &[Id]) -> Result<bool, ClusterError> {
         for id in ids {
             match self.cx.cluster.get(id).await {
-                Ok(Some(live)) if self.foreign(&live).is_none() => return Ok(true),
+                Ok(Some(live)) if self.is_own(&live) => return Ok(true),
                 Ok(_) | Err(ClusterError::NoKind { .. }) => {}
                 Err(error) => return Err(error),
             }

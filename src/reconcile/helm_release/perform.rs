@@ -12,6 +12,7 @@ use super::decide::{Step, Stop};
 use super::drift;
 use super::history;
 use super::leave::{self, Gone};
+use super::observe;
 use super::report::{self, About, DRIFTED, News, RELEASED, REMEDIED, TESTED};
 use crate::base::format_duration;
 use crate::kinds::helm_release::Snapshot;
@@ -111,20 +112,8 @@ impl Cycle<'_, '_> {
         self.object.status.as_ref().and_then(|status| status.history.first().cloned()).unwrap_or_default()
     }
 
-    /// Counts a failure of the action that was tried last.
-    pub fn count_failure(&mut self) {
-        let action = self.object.status.as_ref().and_then(|status| status.last_attempted_release_action.clone());
-        self.object.status.get_or_insert_default().failures += 1;
-        self.count_failure_of(action.as_deref().unwrap_or_default());
-    }
-
     fn count_failure_of(&mut self, action: &str) {
-        let status = self.object.status.get_or_insert_default();
-        match action {
-            "install" => status.install_failures += 1,
-            "upgrade" => status.upgrade_failures += 1,
-            _ => {}
-        }
+        observe::count_failure_of(self.object.status.get_or_insert_default(), action);
     }
 
     async fn unlock(&mut self) -> Result<(), Failure> {

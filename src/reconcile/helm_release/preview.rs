@@ -1,33 +1,32 @@
-//! What the next reconciliation of a release would do: the same chart, the same values, dry runs, and no write.
+//! What the next reconciliation of a release would do: the same observation, the same choice, dry runs, and no write.
 //!
-//! A release in sync shows what a correction of drift would set back, if that is on. What cannot be foreseen becomes a
-//! note; a chart that cannot be rendered is an error, never an empty release. Start with [`preview`].
+//! What cannot be foreseen becomes a note; a chart that cannot be rendered is an error, never an empty release. The
+//! objects are seen in `foresee`. Start with [`preview`].
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream;
-
 use super::super::{Cause, Context, Failure};
-use super::act::Work;
-use super::decide::{self, Observed, State, Wanted};
-use super::objects::{MANAGER, Objects, Placed, is_kept};
-use super::plan::Plan;
-use super::prepare::is_definition;
+use super::act::{INSTALL, ROLLBACK, UPGRADE, Work};
+use super::cycle::why_stopped;
+use super::decide::{self, Choice, Observed, State, Step, Target, Wanted};
+use super::drift;
+use super::foresee::{Going, Sight};
+use super::history;
+use super::leave::is_selected;
+use super::objects::Objects;
+use super::plan::{Action, Plan};
+use super::report;
 use super::source::{self, Loaded};
 use super::storage::Storage;
-use super::values::Composed;
-use super::{drift, report, values};
-use crate::base::{Id, Text, Value};
-use crate::cluster::{Apply, ClusterError};
-use crate::engine::diff::{self, Patch, Preview, decided};
-use crate::engine::release::{Hidden, Record, config_digest, documents};
+use super::values::{self, Composed};
+use crate::base::Text;
+use crate::engine::diff::Preview;
+use crate::engine::release::{Record, Status, TEST, config_digest};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{CrdsPolicy, DriftMode};
 
-/// Requests at the same time.
-const AT_ONCE: usize = 4;
+/// Choices that are gone through: unlocking only leads to the next one.
+const CHOICES: usize = 3;
 
 /// Looks at what a reconciliation would do now.
 ///
@@ -36,25 +35,29 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
     let composed = values::compose(&cx.cluster, object).await;
     let composed = composed.map_err(|error| Failure::Retry(Cause::new("ValuesError", error)))?;
     let hidden = composed.hidden.clone();
-    match look(cx, object, composed).await {
-        Ok(mut preview) => {
-            preview.notes.iter_mut().for_each(|note| *note = Text::new(hidden.clean(note.as_str())));
-            Ok(preview)
-        }
-        Err(failure) => Err(failure.cleaned(&hidden)),
-    }
+    let mut preview = Preview::default();
+    let mut sight = Sight::default();
+    sight.hide(&hidden);
+    look(cx, object.clone(), composed, &mut preview, &mut sight).await.map_err(|failure| failure.cleaned(&hidden))?;
+    preview.patch = sight.patch();
+    preview.notes.extend(sight.notes);
+    preview.notes.iter_mut().for_each(|note| *note = Text::new(hidden.clean(note.as_str())));
+    Ok(preview)
 }
 
-async fn look(cx: &Context, object: &HelmRelease, composed: Composed) -> Result<Preview, Failure> {
+async fn look(
+    cx: &Context,
+    mut object: HelmRelease,
+    composed: Composed,
+    preview: &mut Preview,
+    sight: &mut Sight,
+) -> Result<(), Failure> {
     let Composed { values, secret, hidden } = composed;
-    let secret = Some(secret);
-    let plan = Plan::of(object, &cx.options)?;
-    let (id, artifact) = source::find(cx, object).await?;
+    let plan = Plan::of(&object, &cx.options)?;
+    let (force, reset) = history::requests(&mut object);
+    let (id, artifact) = source::find(cx, &object).await?;
     let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
-    let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
-    let there = super::there(cx, object).await?;
-    let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
-    let (renderers_digest, metadata_digest) = report::renderer_digests(object);
+    let (renderers_digest, metadata_digest) = report::renderer_digests(&object);
     let wanted = Wanted {
         chart_name: chart.metadata.name.clone(),
         chart_version: chart.metadata.version.clone(),
@@ -62,34 +65,62 @@ async fn look(cx: &Context, object: &HelmRelease, composed: Composed) -> Result<
         renderers_digest,
         metadata_digest,
     };
-    let chart = Arc::new(chart);
-    let work =
-        Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
-    let last = work.storage.last().await.map_err(|error| failed(&error))?;
-    let own = last.as_ref().is_some_and(|last| work.storage.is_own(last));
-    let observed = Observed { last: last.clone(), own, ..Observed::default() };
-    let state = decide::state(object, &work.plan, &observed, &work.wanted);
-    let released = last.as_ref().map(|record| report::snapshot(record, None));
-    let mut preview = Preview::default();
-    let mut about = |label: &str, value: String| preview.about.push((Text::new(label), Text::new(value)));
-    about("Chart", format!("{}@{}", work.wanted.chart_name, work.wanted.chart_version));
-    about(
-        "Released",
-        released.map_or_else(|| "nothing yet".into(), |it| format!("{} ({})", it.versioned_chart(), it.full_name())),
-    );
-    about("Why", why(&state).into());
     if object.spec.suspend == Some(true) {
-        preview.notes.push(Text::new("it is suspended: nothing of this happens before it is resumed"));
+        sight.note("it is suspended: nothing of this happens before it is resumed");
     }
-    match (&state, &last) {
-        (State::InSync | State::Untested, Some(last)) => unchanged(&work, object, last, &mut preview).await?,
-        _ => changed(&work, object, last.as_ref(), &mut preview).await?,
+    tell(preview, "Chart", format!("{}@{}", wanted.chart_name, wanted.chart_version));
+    let there = super::there(cx, &object).await?;
+    let first = match decide::target(&object, &wanted.chart_name, cx.options.hold_mass_prune) {
+        Target::Same => None,
+        Target::Renamed => {
+            tell(preview, "Next", format!("nothing: {}", super::renamed(&object, &wanted.chart_name)));
+            return Ok(());
+        }
+        Target::Moved(why) => Some(leave(&there, &mut object, why).await?),
+    };
+    super::attempt(&mut object, &wanted, oci_digest.clone(), reset);
+    let (release, namespace) = (object.release_name(), object.release_namespace().to_owned());
+    let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
+    let (chart, secret) = (Arc::new(chart), Some(secret));
+    let cx = &there;
+    let work = Work { cx, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+    let uninstalls = first.as_ref().map(|(old, why)| format!("uninstall {}, as its {why} changed, then ", old.about));
+    Foreseeing { work, object, preview, sight, first: uninstalls.unwrap_or_default() }.go(force).await?;
+    if let Some((old, _)) = first {
+        let objects = Objects { cx, release: &old.record.name, namespace: &old.record.namespace };
+        sight.hide_of(&old.record, None);
+        sight.note("what the old release and the new one both have is deleted and made anew");
+        sight.going(&objects, &old.record.manifest, Going::All).await;
     }
-    Ok(preview)
+    Ok(())
+}
+
+/// A release that goes before anything else is done.
+struct Old {
+    about: String,
+    record: Record,
+}
+
+/// Finds the release that is left behind, and forgets it in the object.
+async fn leave(cx: &Context, object: &mut HelmRelease, why: &'static str) -> Result<(Old, &'static str), Failure> {
+    let metadata = object.metadata.clone();
+    let status = object.status.get_or_insert_default();
+    let latest = status.history.first().cloned().unwrap_or_default();
+    let namespace = status.storage_namespace.take().unwrap_or_default();
+    status.history.clear();
+    status.inventory = None;
+    super::clear_failures(status);
+    let storage = Storage::new(&cx.cluster, &namespace, &latest.name, &metadata);
+    let record = storage.last().await.map_err(|error| failed(&error))?;
+    Ok((Old { about: latest.full_name(), record: record.unwrap_or_default() }, why))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::Retry(Cause::new("StateError", error.to_string()))
+}
+
+fn tell(preview: &mut Preview, label: &str, words: impl AsRef<str>) {
+    preview.about.push((Text::new(label), Text::new(words)));
 }
 
 fn why(state: &State) -> &'static str {
@@ -104,153 +135,219 @@ fn why(state: &State) -> &'static str {
         State::Failed => "the last release failed",
         State::Leaving => "an uninstall never ended",
         State::Unknown(_) => "its record has an unknown status",
-        State::Drifted | State::Untested | State::InSync => "chart and values are as released",
+        State::Drifted => "the cluster is not as released",
+        State::Untested | State::InSync => "chart and values are as released",
     }
 }
 
-/// Only drift can change what is released as wanted.
-async fn unchanged(work: &Work<'_>, object: &HelmRelease, last: &Record, preview: &mut Preview) -> Result<(), Failure> {
-    if work.plan.drift != DriftMode::Enabled {
-        return Ok(());
-    }
-    let rules = object.spec.drift_detection.clone().unwrap_or_default().ignore;
-    let drifts = drift::detect(&work.objects(), last, &rules).await.map_err(|error| failed(&error))?;
-    let before = drifts.iter().filter_map(|drift| drift.live.as_ref()).map(decided).collect();
-    let after = drifts.iter().map(|drift| decided(&drift.dry)).collect();
-    preview.patch = compared(work, Some(last), before, after);
-    Ok(())
+/// A cycle that only looks.
+struct Foreseeing<'a, 'b> {
+    work: Work<'a>,
+    object: HelmRelease,
+    preview: &'b mut Preview,
+    sight: &'b mut Sight,
+    /// What is done before, in words.
+    first: String,
 }
 
-/// Renders the release and compares it with what lives.
-async fn changed(
-    work: &Work<'_>,
-    object: &HelmRelease,
-    last: Option<&Record>,
-    preview: &mut Preview,
-) -> Result<(), Failure> {
-    let revision = last.map_or(1, |record| record.version + 1);
-    let reason = if last.is_some() { "UpgradeFailed" } else { "InstallFailed" };
-    let action = if last.is_some() { &work.plan.upgrade } else { &work.plan.install };
-    let rendering = work.render(object, revision, last.is_some(), action).await;
-    let rendering = rendering.map_err(|error| Failure::Retry(Cause::new(reason, error)))?;
-    let objects = work.objects();
-    let (mut before, mut after) = (Vec::new(), Vec::new());
-    if action.crds != CrdsPolicy::Skip {
-        for (_, file) in &rendering.crds {
-            let seen = definitions(&objects, file, action.crds, &mut before, &mut after).await;
-            preview.notes.extend(seen.err().map(Text::new));
-        }
-    }
-    let mut wanted = HashSet::new();
-    let documents = documents(&rendering.manifest).map_err(|error| failed(&error))?;
-    let looks = documents.into_iter().map(|document| foresee(&objects, document));
-    let mut seen = stream::iter(looks).buffered(AT_ONCE);
-    while let Some(seen) = seen.next().await {
-        wanted.extend(seen.placed.map(|placed| placed.id));
-        before.extend(seen.before.as_ref().map(decided));
-        after.extend(seen.after.as_ref().map(decided));
-        preview.notes.extend(seen.note.map(Text::new));
-    }
-    if let Some(last) = last {
-        let gone = going(&objects, last, &wanted, &mut before).await;
-        preview.notes.extend(gone.into_iter().map(Text::new));
-    }
-    for hook in &rendering.hooks {
-        let note = format!("the hook {} {} runs at {}", hook.kind, hook.name, hook.events.join(", "));
-        preview.notes.push(Text::new(note));
-    }
-    preview.patch = compared(work, last, before, after);
-    Ok(())
-}
-
-/// What differs, without what Secrets gave now and gave to the last revision.
-fn compared(work: &Work<'_>, last: Option<&Record>, mut before: Vec<Value>, mut after: Vec<Value>) -> Patch {
-    let paths =
-        last.and_then(|last| last.secret_values.clone()).unwrap_or_else(|| work.secret.clone().unwrap_or_default());
-    let old = last.map(|last| Hidden::Paths(paths).redactor(&last.merged_values()));
-    let hidden = work.hidden.and(&old.unwrap_or_default());
-    before.iter_mut().chain(&mut after).for_each(|document| hidden.clean_object(document));
-    diff::objects(&before, &after)
-}
-
-/// Adds what the release has and will not have; answers in words what could not be looked at.
-async fn going(objects: &Objects<'_>, last: &Record, wanted: &HashSet<Id>, before: &mut Vec<Value>) -> Vec<String> {
-    let documents = match documents(&last.manifest) {
-        Ok(documents) => documents,
-        Err(error) => return vec![format!("what would be deleted is not known: {error}")],
-    };
-    let mut notes = Vec::new();
-    for document in documents {
-        let placed = match objects.place(document).await {
-            Ok(placed) => placed,
-            Err(error) => {
-                notes.push(error);
-                continue;
+impl Foreseeing<'_, '_> {
+    async fn go(mut self, mut force: bool) -> Result<(), Failure> {
+        let mut last = self.work.storage.last().await.map_err(|error| failed(&error))?;
+        let released = last.as_ref().map(|record| report::snapshot(record, None));
+        let released = released.map(|it| format!("{} ({})", it.versioned_chart(), it.full_name()));
+        tell(self.preview, "Released", released.as_deref().unwrap_or("nothing yet"));
+        for turn in 0..CHOICES {
+            let observed = self.work.observe(&mut self.object, last.take()).await;
+            let (observed, _) = observed.map_err(|error| failed(&error))?;
+            let state = self.state(&observed).await?;
+            if turn == 0 {
+                tell(self.preview, "Why", why(&state));
             }
+            let plan = self.work.plan.clone();
+            let Choice { step, history } = match decide::next(&self.object, &plan, &state, &observed, force) {
+                Ok(choice) => choice,
+                Err(stop) => {
+                    let failure = why_stopped(&stop, &self.object, &self.work);
+                    tell(self.preview, "Next", format!("{}nothing: {}", self.first, failure.cause().message));
+                    return Ok(());
+                }
+            };
+            force = false;
+            let ignores = plan.ignores_tests(&self.object);
+            history::shorten(&mut self.object.status.get_or_insert_default().history, history, ignores);
+            if step != Step::Unlock {
+                tell(self.preview, "Next", format!("{}{}", self.first, step.word()));
+                return self.see(step, &state, observed.last).await;
+            }
+            self.first += "unlock, then ";
+            last = observed.last.map(|record| self.unlocked(record));
+        }
+        Ok(())
+    }
+
+    /// What an unlock makes of a record, and of the history.
+    fn unlocked(&mut self, mut record: Record) -> Record {
+        record.info.status = Status::Failed;
+        record.info.description = "Release unlocked".into();
+        let written = [(record.version, record.clone())].into();
+        let history = &mut self.object.status.get_or_insert_default().history;
+        report::remember(history, &written, None, self.work.oci_digest.as_deref());
+        record
+    }
+
+    /// The state, with drift, whose objects are seen on the way.
+    async fn state(&mut self, observed: &Observed) -> Result<State, Failure> {
+        let wanted = self.work.wanted_over(observed.last.as_ref());
+        let state = decide::state(&self.object, &self.work.plan, observed, &wanted);
+        let Some(last) = observed.last.as_ref().filter(|_| state == State::InSync) else { return Ok(state) };
+        if self.work.plan.drift == DriftMode::Disabled {
+            return Ok(state);
+        }
+        let rules = self.object.spec.drift_detection.clone().unwrap_or_default().ignore;
+        let found = drift::detect(&self.work.objects(), last, &rules).await;
+        let (drifts, unseen) = found.map_err(|error| failed(&error))?;
+        unseen.iter().for_each(|error| self.sight.note(error));
+        if drifts.is_empty() {
+            return Ok(state);
+        }
+        self.sight.hide_of(last, self.work.secret.as_ref());
+        if self.work.plan.drift == DriftMode::Enabled {
+            drifts.iter().for_each(|drift| self.sight.put(drift.live.as_ref(), &drift.dry));
+        } else {
+            self.sight.note(format!("drift is told and left: {}", drift::summary(&drifts).replace('\n', "; ")));
+        }
+        Ok(State::Drifted)
+    }
+
+    /// Sees what a step does to the objects.
+    async fn see(mut self, step: Step, state: &State, last: Option<Record>) -> Result<(), Failure> {
+        if let Some(last) = &last {
+            self.sight.hide_of(last, self.work.secret.as_ref());
+        }
+        match (step, state, last) {
+            (Step::Install | Step::Upgrade | Step::Rollback, State::Interrupted(_), Some(pending)) => {
+                self.resume(&pending).await
+            }
+            (Step::Install, _, last) => self.install(last.as_ref()).await,
+            (Step::Upgrade, _, Some(last)) => self.upgrade(&last).await,
+            (Step::Rollback, _, Some(last)) => self.roll_back(&last).await,
+            (Step::Uninstall, _, Some(last)) => {
+                self.sight.going(&self.work.objects(), &last.manifest, Going::All).await;
+                self.hooks(&last, &["pre-delete", "post-delete"], self.work.plan.uninstall.hooks);
+                Ok(())
+            }
+            (Step::Test, _, Some(last)) => {
+                self.tests(&last);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn install(&mut self, last: Option<&Record>) -> Result<(), Failure> {
+        let is_free =
+            |last: &Record| self.work.plan.replace && matches!(last.info.status, Status::Uninstalled | Status::Failed);
+        if last.is_some_and(|last| !is_free(last)) {
+            self.sight.note("the install will fail: a record of that name is still there; set spec.install.replace");
+            return Ok(());
+        }
+        let action = self.work.plan.install;
+        let rendered = self.rendered(1, false, &action, "InstallFailed").await?;
+        self.hooks(&rendered, &[INSTALL.0, INSTALL.1], action.hooks);
+        Ok(())
+    }
+
+    async fn upgrade(&mut self, last: &Record) -> Result<(), Failure> {
+        let current = match self.work.current(last).await {
+            Ok(current) => current,
+            Err(error) => return Err(Failure::Retry(Cause::new("UpgradeFailed", error))),
         };
-        if wanted.contains(&placed.id) {
-            continue;
+        if self.work.plan.preserve_values {
+            self.work.reuse_values(&current);
         }
-        match objects.cx.cluster.get_as(&placed.api, &placed.id).await {
-            Ok(live) => before.extend(live.filter(|live| !is_kept(live)).as_ref().map(decided)),
-            Err(error) => notes.push(format!("{}: {error}", placed.id)),
+        let action = self.work.plan.upgrade;
+        let rendered = self.rendered(last.version + 1, true, &action, "UpgradeFailed").await?;
+        self.sight.hide_of(&current, self.work.secret.as_ref());
+        self.sight.going(&self.work.objects(), &current.manifest, Going::Rest).await;
+        self.hooks(&rendered, &[UPGRADE.0, UPGRADE.1], action.hooks);
+        Ok(())
+    }
+
+    /// Renders the release and sees what it makes of what lives.
+    async fn rendered(
+        &mut self,
+        revision: i64,
+        is_upgrade: bool,
+        action: &Action,
+        reason: &str,
+    ) -> Result<Record, Failure> {
+        let rendering = self.work.render(&self.object, revision, is_upgrade, action).await;
+        let rendering = rendering.map_err(|error| Failure::Retry(Cause::new(reason, error)))?;
+        let objects = self.work.objects();
+        if action.crds != CrdsPolicy::Skip {
+            for (_, file) in &rendering.crds {
+                if let Err(error) = self.sight.definitions(&objects, file, action.crds).await {
+                    self.sight.note(error);
+                }
+            }
+        }
+        if rendering.lookups > 0 {
+            let times = rendering.lookups;
+            self.sight
+                .note(format!("the chart asks the cluster {times} time(s) with lookup, and did so for this preview"));
+        }
+        self.sight.manifest(&objects, &rendering.manifest).await.map_err(|error| failed(&error))?;
+        Ok(Record { hooks: rendering.hooks, ..Record::default() })
+    }
+
+    async fn roll_back(&mut self, last: &Record) -> Result<(), Failure> {
+        let status = self.object.status.clone().unwrap_or_default();
+        let previous = history::previous(&status.history, self.work.plan.upgrade_remedy.ignore_tests);
+        let Some(version) = previous.map(|snapshot| snapshot.version) else { return Ok(()) };
+        let Some(target) = self.work.storage.get(version).await.map_err(|error| failed(&error))? else {
+            self.sight.note(format!("the rollback will fail: revision {version} is gone"));
+            return Ok(());
+        };
+        self.sight.note(format!("the rollback goes to revision {version}"));
+        self.replaces(&target, last).await?;
+        self.hooks(&target, &[ROLLBACK.0, ROLLBACK.1], self.work.plan.rollback.hooks);
+        Ok(())
+    }
+
+    /// Goes on with what a dead process began: the record has all that is wanted.
+    async fn resume(&mut self, pending: &Record) -> Result<(), Failure> {
+        let version = self.work.storage.replaces(pending).unwrap_or_default();
+        let replaced = self.work.storage.get(version).await.map_err(|error| failed(&error))?;
+        self.replaces(pending, &replaced.unwrap_or_default()).await
+    }
+
+    async fn replaces(&mut self, new: &Record, old: &Record) -> Result<(), Failure> {
+        for record in [new, old] {
+            self.sight.hide_of(record, self.work.secret.as_ref());
+        }
+        let objects = self.work.objects();
+        self.sight.manifest(&objects, &new.manifest).await.map_err(|error| failed(&error))?;
+        self.sight.going(&objects, &old.manifest, Going::Rest).await;
+        Ok(())
+    }
+
+    /// Notes the hooks that run at these moments, and the tests that follow.
+    fn hooks(&mut self, record: &Record, moments: &[&str], on: bool) {
+        for hook in record.hooks.iter().filter(|_| on) {
+            let at: Vec<&str> = moments.iter().copied().filter(|moment| hook.runs_at(moment)).collect();
+            if !at.is_empty() {
+                self.sight.note(format!("the hook {} {} runs at {}", hook.kind, hook.name, at.join(", ")));
+            }
+        }
+        if self.work.plan.test.enable && moments.iter().any(|moment| [INSTALL.0, UPGRADE.0].contains(moment)) {
+            self.tests(record);
         }
     }
-    notes
-}
 
-/// What is known of one object.
-#[derive(Default)]
-struct Seen {
-    placed: Option<Placed>,
-    before: Option<Value>,
-    after: Option<Value>,
-    note: Option<String>,
-}
-
-async fn foresee(objects: &Objects<'_>, document: Value) -> Seen {
-    let placed = match objects.place(document.clone()).await {
-        Ok(placed) => objects.own(vec![placed]).remove(0),
-        // Its definition may come with it: all that is known is what is wanted.
-        Err(note) => return Seen { after: Some(document), note: Some(note), ..Seen::default() },
-    };
-    let cluster = &objects.cx.cluster;
-    let live = match cluster.get_as(&placed.api, &placed.id).await {
-        Ok(live) => live,
-        Err(error) => {
-            return Seen { note: Some(format!("{}: {error}", placed.id)), placed: Some(placed), ..Seen::default() };
-        }
-    };
-    match cluster.apply(&placed.document, &Apply { manager: MANAGER, force: true, dry_run: true }).await {
-        Ok(after) => Seen { placed: Some(placed), before: live, after: Some(after), note: None },
-        Err(error) => {
-            // Its namespace may be made with it.
-            let is_new = live.is_none() && matches!(error, ClusterError::NotFound { .. });
-            let note = (!is_new).then(|| format!("{}: {error}", placed.id));
-            let after = Some(placed.document.clone());
-            Seen { placed: Some(placed), before: live, after, note }
+    fn tests(&mut self, record: &Record) {
+        let filters = &self.work.plan.test.filters;
+        for hook in record.hooks.iter().filter(|hook| hook.runs_at(TEST) && is_selected(&hook.name, filters)) {
+            self.sight.note(format!("the test {} {} runs", hook.kind, hook.name));
         }
     }
-}
-
-/// Adds the definitions of a file as they are and as they would be.
-///
-/// Errors with what cannot be read or looked at.
-async fn definitions(
-    objects: &Objects<'_>,
-    file: &str,
-    policy: CrdsPolicy,
-    before: &mut Vec<Value>,
-    after: &mut Vec<Value>,
-) -> Result<(), String> {
-    for placed in objects.read(file).await?.into_iter().filter(|placed| is_definition(&placed.id)) {
-        let live = objects.cx.cluster.get_as(&placed.api, &placed.id).await;
-        let live = live.map_err(|error| format!("{}: {error}", placed.id))?;
-        if live.is_some() && policy == CrdsPolicy::Create {
-            continue;
-        }
-        before.extend(live.as_ref().map(decided));
-        after.push(decided(&placed.document));
-    }
-    Ok(())
 }

@@ -105,12 +105,17 @@ pub fn leave_alone(wanted: &mut Value, live: &Value, rules: &[IgnoreRule]) {
 
 /// Whether a manager other than weir applied that field.
 fn is_owned_by_other(live: &Value, pointer: &str) -> bool {
+    is_applied_by(live, pointer, |manager| manager != MANAGER)
+}
+
+/// Whether one of these managers applied that field. A list item is never found: there, items are named by key.
+pub fn is_applied_by(live: &Value, pointer: &str, is_it: impl Fn(&str) -> bool) -> bool {
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let others = entries
+    let mut its = entries
         .into_iter()
         .flatten()
-        .filter(|entry| text(entry, "operation") == "Apply" && text(entry, "manager") != MANAGER);
-    others.into_iter().any(|entry| {
+        .filter(|entry| text(entry, "operation") == "Apply" && is_it(text(entry, "manager")));
+    its.any(|entry| {
         let mut at = &entry["fieldsV1"];
         for part in parts(pointer) {
             match at.get(format!("f:{part}")) {
