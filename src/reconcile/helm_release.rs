@@ -1,6 +1,6 @@
 //! The HelmRelease reconciler: observe the release, decide on one step, act, and again, until nothing is left to do.
 //!
-//! `observe` is here, every choice is in `decide`, every action in `act` and `leave`. Each action writes the release
+//! Every look is in `observe`, every choice in `decide`, every action in `act` and `leave`. Each action writes the release
 //! record before it changes anything and the status after, so that whoever comes after a crash finds out how far it came.
 //! Start with [`HelmReleases`]' `reconcile`, then [`Cycle`].
 //! Source: helm-controller internal/controller/helmrelease_controller.go, internal/reconcile/atomic_release.go.
