@@ -62,15 +62,22 @@ async fn what_a_chart_says_of_a_secret_value_is_not_told() {
 async fn what_the_cluster_says_of_a_secret_value_is_not_in_the_record() {
     let world = world().await;
     put_secret(&world, CANARY).await;
-    let bad = "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec:\n  ports: [{port: 80, protocol: {{ .Values.value }}}]\n";
-    publish(&world, "chart", "1.0.0", &[("templates/bad.yaml", bad)]).await;
-    world.put(secretive(&json!({"install": {"remediation": {"retries": -1, "remediateLastFailure": false}}}))).await;
+    let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: \
+                      things.example.com}\nspec:\n  group: example.com\n  scope: Namespaced\n  names: {kind: Thing, plural: \
+                      things, singular: thing, listKind: ThingList}\n  versions:\n  - name: v1\n    served: true\n    \
+                      storage: true\n    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, \
+                      properties: {a: {type: string, pattern: '^[0-9]+$'}}}}}}\n";
+    let thing = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: one}\nspec: {a: {{ .Values.value }}}\n";
+    publish(&world, "chart", "1.0.0", &[("crds/thing.yaml", definition), ("templates/thing.yaml", thing)]).await;
+    world.put(secretive(&json!({"install": {"remediation": {"retries": 0, "remediateLastFailure": false}}}))).await;
     let document = world.until_reason(&hr("web"), "InstallFailed").await;
     assert!(ready(&document).unwrap().message.contains("***"), "{document:#}");
     assert!(!document.to_string().contains(CANARY), "{document:#}");
     let told = document["status"]["history"].to_string();
     assert!(!told.contains(CANARY), "{told}");
-    for record in records(&world, "web").await {
+    let records = records(&world, "web").await;
+    assert!(records[0].info.description.contains("***"), "{}", records[0].info.description);
+    for record in records {
         assert!(!record.info.description.contains(CANARY), "{}", record.info.description);
     }
 }
