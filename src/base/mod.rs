@@ -5,6 +5,7 @@
 
 mod age;
 mod digest;
+mod expression;
 mod health;
 mod id;
 mod object;
@@ -17,6 +18,7 @@ pub mod yaml;
 
 pub use age::{Age, DurationError, Stamp, format_duration, parse_duration};
 pub use digest::Digest;
+pub use expression::check_expression;
 pub use health::{Condition, Health, State};
 pub use id::{Api, Id};
 pub use object::{Object, ObjectError};

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod chart;
 pub mod commit_message;
 pub mod diff;
+pub mod expression;
 pub mod glob;
 mod go_json;
 mod go_regex;

@@ -38,6 +38,7 @@ use self::report::{About, News, RELEASED};
 use self::source::Loaded;
 use self::storage::Storage;
 use self::values::Composed;
+use super::kustomization::health::{self, Checks};
 use super::target::{TargetError, Targets, Wish};
 use super::{Cause, Context, Failure, Next, Reconciler, Run, Severity};
 use crate::base::{Condition, Value};
@@ -59,6 +60,7 @@ impl Reconciler for HelmReleases {
 
     async fn reconcile(&self, cx: &Context, object: &mut HelmRelease, run: &mut Run) -> Result<Next, Failure> {
         let plan = Plan::of(object, &cx.options)?;
+        let checks = Checks::of(&object.spec.health_check_exprs)?;
         let (force, reset) = history::requests(object);
         source::reconcile_template(cx, object, run).await?;
         run.progress("Fulfilling prerequisites");
@@ -85,8 +87,20 @@ impl Reconciler for HelmReleases {
         let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
         let interval = plan.interval;
         let chart = Arc::new(chart);
-        let work =
-            Work { cx: &there, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+        let work = Work {
+            cx: &there,
+            checks,
+            plan,
+            storage,
+            chart,
+            values,
+            secret,
+            hidden,
+            oci_digest,
+            wanted,
+            release,
+            namespace,
+        };
         Cycle { work, object, run, done: Vec::new(), drifts: Vec::new() }.go(force).await?;
         Ok(Next::After(interval))
     }
@@ -274,6 +288,13 @@ async fn check_dependencies(cx: &Context, object: &HelmRelease) -> Result<(), Fa
         let Some(document) = found else {
             return Err(waiting(format!("unable to get '{name}' dependency: not found")));
         };
+        if let Some(expression) = &dependency.ready_expr {
+            match health::ready_by(expression, object, &document)? {
+                Ok(true) => continue,
+                Ok(false) => return Err(waiting(format!("dependency '{name}' is not ready by its readyExpr"))),
+                Err(why) => return Err(waiting(format!("dependency '{name}': {why}"))),
+            }
+        }
         let number = |pointer: &str| document.pointer(pointer).and_then(Value::as_i64);
         let is_ready = Condition::find(&document, "Ready").is_some_and(|ready| ready.status == "True");
         if !is_ready || number("/metadata/generation") != number("/status/observedGeneration") {

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use self::apply::{Action, Applier, Change, Wanted};
 use self::decide::{Farewell, Plan, Sweep};
-use self::health::Unwell;
+use self::health::{Checks, Unwell};
 use self::prune::{Pruner, Survey};
 use self::record::Entry;
 use self::source::Source;
@@ -53,6 +53,7 @@ impl Reconciler for Kustomizer {
     async fn reconcile(&self, cx: &Context, object: &mut Kustomization, run: &mut Run) -> Result<Next, Failure> {
         let began = Instant::now();
         let plan = Plan::of(object, &cx.options)?;
+        let checks = Checks::of(&object.spec.health_check_exprs)?;
         let source = source::find(cx, object, &plan).await?;
         dependencies::check(cx, object, &source).await?;
         run.note("revision", &source.revision);
@@ -64,7 +65,7 @@ impl Reconciler for Kustomizer {
             there.map_err(|error| plan.failure("ReconciliationFailed", format!("no way to the target: {error}")))?;
         let was_ready = is_ready(object, &source.revision);
         let known = record::known(&status(object).history).unwrap_or(inventory_of(object).entries.len());
-        let mut work = Work { cx, there, plan, source, id: run.id().clone(), digest: String::new(), known };
+        let mut work = Work { cx, there, checks, plan, source, id: run.id().clone(), digest: String::new(), known };
         let outcome = work.go(object, run).await;
         work.remember(object, &outcome, began.elapsed());
         let changed = outcome?;
@@ -134,6 +135,7 @@ struct Work<'a> {
     cx: &'a Context,
     /// Where and as whom the objects are.
     there: Context,
+    checks: Checks,
     plan: Plan,
     source: Source,
     id: Id,
@@ -196,7 +198,8 @@ impl Work<'_> {
             let applied = applied.map_err(|_| failure(timed_out()))?.map_err(failure)?;
             tell_applied(run, &applied).await;
             if number < last && applied.iter().any(|change| is_change(change.action)) {
-                let waited = health::wait(&self.there.cluster, &placed, &[], STAGE, || false);
+                let kstatus = Checks::default();
+                let waited = health::wait(&self.there.cluster, &placed, &[], &kstatus, STAGE, || false);
                 run.rest(waited).await.map_err(|unwell| failure(unwell.message()))?;
             }
             changes.extend(applied);
@@ -292,7 +295,8 @@ impl Work<'_> {
             .collect();
         let began = Instant::now();
         let outdated = run.outdated();
-        let waited = run.rest(health::wait(&self.there.cluster, &ids, &vanishing, timeout, outdated)).await;
+        let waited =
+            run.rest(health::wait(&self.there.cluster, &ids, &vanishing, &self.checks, timeout, outdated)).await;
         match waited {
             Ok(()) => {
                 let message = format!("Health check passed in {}", format_duration(rounded(began.elapsed())));

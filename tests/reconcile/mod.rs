@@ -2,6 +2,7 @@
 //!
 //! [`World`] is the one way in: it opens the API, the picture and the queue, and knows how to wait.
 
+mod expressions;
 mod git_repository;
 mod helm;
 mod helm_release;

@@ -15,16 +15,8 @@ use super::cause::Cause;
 use super::library;
 use super::lists::{item_key, old_items};
 use super::node::{Additional, Arena, Node, NodeId, Shape};
+use crate::base::check_expression;
 use crate::embedded::patch::equal;
-
-/// The longest rule that is compiled, in bytes.
-const RULE_BYTES: usize = 64 << 10;
-
-/// A chain of operators nests one level per link once it is a tree.
-const LINKS_PER_LEVEL: usize = 16;
-
-/// The deepest rule that is compiled.
-const RULE_NESTING: usize = 64;
 
 /// One rule of a schema node.
 #[derive(Clone, Debug)]
@@ -69,12 +61,7 @@ impl Rule {
 }
 
 fn compile(text: &str) -> Result<Arc<Program>, String> {
-    if text.len() > RULE_BYTES {
-        return Err(format!("the rule is longer than {RULE_BYTES} bytes"));
-    }
-    if nesting(text) > RULE_NESTING {
-        return Err(format!("the rule nests deeper than {RULE_NESTING} levels"));
-    }
+    check_expression(text)?;
     let program = library::environment().compile(text).map_err(|e| e.to_string())?;
     let references = program.references();
     let bound = loop_variables(text);
@@ -99,24 +86,6 @@ fn loop_variables(text: &str) -> Vec<String> {
         groups.flatten().map(|name| name.as_str().to_string()).collect()
     };
     pattern.map(captures).unwrap_or_default()
-}
-
-/// How deep brackets, choices and signs can nest at most; the parser recurses over them before it counts.
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest, mut choices, mut signs, mut most_signs) = (0_usize, 0, 0, 0, 0);
-    let links = text.bytes().filter(|b| b".+-*/%&|<>=![".contains(b)).count();
-    for c in text.chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '?' => choices += 1,
-            _ => {}
-        }
-        signs = if matches!(c, '!' | '-') { signs + 1 } else { signs * usize::from(c.is_whitespace()) };
-        deepest = deepest.max(depth);
-        most_signs = most_signs.max(signs);
-    }
-    deepest + choices + most_signs + links / LINKS_PER_LEVEL
 }
 
 /// Whether any rule stands at a node or below.
@@ -482,7 +451,7 @@ mod tests {
         }
         assert!(compile("cidr('10.0.0.0/8').containsIP(self.ip)").is_ok());
         for part in ["(", "!", "-", "[", "a?", "a.", "1+", "a&&", "a||", "a[0].", "a.b(", "{1:", "a?b:", "f(a)."] {
-            assert!(compile(&part.repeat(RULE_BYTES / part.len())).is_err(), "{part}");
+            assert!(compile(&part.repeat((64 << 10) / part.len())).is_err(), "{part}");
             let whole = format!("{}1", part.repeat(1000));
             drop(compile(&whole));
         }

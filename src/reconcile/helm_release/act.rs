@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::super::kustomization::health::Checks;
 use super::super::{Context, Run};
 use super::decide::Wanted;
 use super::hooks::{Hooks, now};
@@ -24,6 +25,7 @@ use crate::kinds::helm_release::ApplyMode;
 /// Everything that the actions of one reconciliation need.
 pub struct Work<'a> {
     pub cx: &'a Context,
+    pub checks: Checks,
     pub plan: Plan,
     pub storage: Storage<'a>,
     pub chart: Arc<Chart>,
@@ -57,7 +59,7 @@ pub(super) const ROLLBACK: (&str, &str) = ("pre-rollback", "post-rollback");
 
 impl Work<'_> {
     pub fn objects(&self) -> Objects<'_> {
-        Objects { cx: self.cx, release: &self.release, namespace: &self.namespace }
+        Objects { cx: self.cx, checks: &self.checks, release: &self.release, namespace: &self.namespace }
     }
 
     /// Installs the release.
@@ -312,7 +314,7 @@ impl Work<'_> {
     /// Errors with what was made and why it failed.
     async fn make(&mut self, making: &mut Making, run: &mut Run) -> Result<(), (Vec<Placed>, String)> {
         let Making { record, originals, targets, action, manner, moments, resumed } = making;
-        let objects = Objects { cx: self.cx, release: &self.release, namespace: &self.namespace };
+        let objects = Objects { cx: self.cx, checks: &self.checks, release: &self.release, namespace: &self.namespace };
         let since = resumed.then(|| record.info.last_deployed.clone());
         let hooks = Hooks { objects: &objects, timeout: action.timeout, server_side: manner.server_side, since };
         let all = |_: &str| true;

@@ -3,6 +3,7 @@
 //! Start with [`uninstall`]. Source: helm pkg/action (uninstall.go, release_testing.go), helm-controller
 //! internal/reconcile (unlock.go).
 
+use super::super::kustomization::health::Checks;
 use super::super::{Context, Run};
 use super::act::{Work, text};
 use super::hooks::{Hooks, now};
@@ -42,7 +43,8 @@ pub async fn uninstall(
         return purge(storage, &versions, record).await.map(|()| Gone::Done);
     }
     let namespace = record.namespace.clone();
-    let objects = Objects { cx, release, namespace: &namespace };
+    let checks = Checks::default();
+    let objects = Objects { cx, checks: &checks, release, namespace: &namespace };
     let placed = objects.read(&record.manifest).await;
     let placed = placed.map_err(|error| format!("failed to delete release: {release}: {error}"))?;
     let resumed = record.info.status == Status::Uninstalling && !record.info.deleted.is_empty();
@@ -117,7 +119,7 @@ impl Work<'_> {
     pub async fn test(&mut self, run: &mut Run) -> Result<(), String> {
         let last = self.storage.last().await.map_err(text)?;
         let mut record = last.ok_or("no latest release: required for test")?;
-        let objects = Objects { cx: self.cx, release: &self.release, namespace: &self.namespace };
+        let objects = Objects { cx: self.cx, checks: &self.checks, release: &self.release, namespace: &self.namespace };
         let server_side = record.apply_method == "ssa";
         let hooks = Hooks { objects: &objects, timeout: self.plan.test.timeout, server_side, since: None };
         let filters = self.plan.test.filters.clone();

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde_json::Value;
 
-use super::super::kustomization::health::{self, Unwell};
+use super::super::kustomization::health::{self, Checks, Unwell};
 use super::super::{Context, Run};
 use super::merging::taken_over;
 use super::render::set;
@@ -51,6 +51,8 @@ pub struct Manner {
 /// The release whose objects they are.
 pub struct Objects<'a> {
     pub cx: &'a Context,
+    /// What judges them in place of kstatus.
+    pub checks: &'a Checks,
     pub release: &'a str,
     pub namespace: &'a str,
 }
@@ -360,7 +362,7 @@ impl Objects<'_> {
             .filter(|placed| health::may_vanish(&placed.document))
             .map(|placed| placed.id.clone())
             .collect();
-        let waited = run.rest(health::wait(&self.cx.cluster, &ids, &vanishing, timeout, || false)).await;
+        let waited = run.rest(health::wait(&self.cx.cluster, &ids, &vanishing, self.checks, timeout, || false)).await;
         waited.map_err(|unwell: Unwell| unwell.message())
     }
 }

@@ -97,10 +97,6 @@ impl Plan {
             let message = "invalid chart reference: set exactly one of spec.chart and spec.chartRef";
             return Err(Failure::Stalled(Cause::new("ArtifactFailed", message)));
         }
-        if let Some((field, instead)) = unsupported(object) {
-            let message = format!("spec.{field} is not supported by weir yet: {instead}");
-            return Err(Failure::Stalled(Cause::new("FeatureGateDisabled", message)));
-        }
         check_namespaces(object, options)?;
         Plan::read(object)
     }
@@ -257,18 +253,6 @@ fn remedy(
         strategy,
         retry,
     })
-}
-
-/// The first field that asks for what cannot be done yet, and what to do instead.
-fn unsupported(object: &HelmRelease) -> Option<(&'static str, &'static str)> {
-    let spec = &object.spec;
-    if !spec.health_check_exprs.is_empty() {
-        return Some(("healthCheckExprs", "leave them out: kstatus judges"));
-    }
-    if spec.depends_on.iter().any(|dependency| dependency.ready_expr.is_some()) {
-        return Some(("dependsOn[].readyExpr", "remove it to wait for Ready=True"));
-    }
-    None
 }
 
 fn check_namespaces(object: &HelmRelease, options: &Options) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::super::kustomization::health::Checks;
 use super::super::{Cause, Context, Failure};
 use super::act::{INSTALL, ROLLBACK, UPGRADE, Work};
 use super::cycle::why_stopped;
@@ -54,6 +55,7 @@ async fn look(
 ) -> Result<(), Failure> {
     let Composed { values, secret, hidden } = composed;
     let plan = Plan::of(&object, &cx.options)?;
+    let checks = Checks::of(&object.spec.health_check_exprs)?;
     let (force, reset) = history::requests(&mut object);
     let (id, artifact) = source::find(cx, &object).await?;
     let Loaded { chart, oci_digest } = source::load(cx, &id, &artifact, plan.timeout).await?;
@@ -83,11 +85,13 @@ async fn look(
     let storage = Storage::new(&there.cluster, object.storage_namespace(), &release, &object.metadata);
     let (chart, secret) = (Arc::new(chart), Some(secret));
     let cx = &there;
-    let work = Work { cx, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
+    let work =
+        Work { cx, checks, plan, storage, chart, values, secret, hidden, oci_digest, wanted, release, namespace };
     let uninstalls = first.as_ref().map(|(old, why)| format!("uninstall {}, as its {why} changed, then ", old.about));
     Foreseeing { work, object, preview, sight, first: uninstalls.unwrap_or_default() }.go(force).await?;
     if let Some((old, _)) = first {
-        let objects = Objects { cx, release: &old.record.name, namespace: &old.record.namespace };
+        let checks = Checks::default();
+        let objects = Objects { cx, checks: &checks, release: &old.record.name, namespace: &old.record.namespace };
         sight.hide_of(&old.record, None);
         sight.note("what the old release and the new one both have is deleted and made anew");
         sight.going(&objects, &old.record.manifest, Going::All).await;

@@ -71,12 +71,6 @@ fn unsupported(object: &Kustomization) -> Option<(&'static str, &'static str)> {
     if spec.decryption.is_some() {
         return Some(("decryption", "remove it, or let Flux's kustomize-controller reconcile this object"));
     }
-    if !spec.health_check_exprs.is_empty() {
-        return Some(("healthCheckExprs", "use healthChecks or wait, which judge by kstatus"));
-    }
-    if spec.depends_on.iter().any(|dependency| dependency.ready_expr.is_some()) {
-        return Some(("dependsOn[].readyExpr", "remove it to wait for Ready=True"));
-    }
     None
 }
 
@@ -318,11 +312,6 @@ mod tests {
     fn what_cannot_be_done_is_refused_and_named() {
         for (spec, field) in [
             (json!({"decryption": {"provider": "sops"}}), "spec.decryption"),
-            (
-                json!({"healthCheckExprs": [{"apiVersion": "v1", "kind": "X", "current": "true"}]}),
-                "spec.healthCheckExprs",
-            ),
-            (json!({"dependsOn": [{"name": "a", "readyExpr": "true"}]}), "spec.dependsOn[].readyExpr"),
             (json!({"interval": "often"}), "spec.interval"),
         ] {
             let refused = Plan::of(&object(spec), &Options::default()).unwrap_err();

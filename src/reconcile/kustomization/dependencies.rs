@@ -1,8 +1,8 @@
 //! What a Kustomization waits for before it begins. Start with [`check`].
 
 use super::super::{Cause, Context, Failure};
-use super::decide;
 use super::source::{self, Source};
+use super::{decide, health};
 use crate::base::format_duration;
 use crate::kinds::{Kustomization, kustomization};
 
@@ -23,7 +23,15 @@ pub async fn check(cx: &Context, object: &Kustomization, source: &Source) -> Res
         let same =
             document.as_ref().is_some_and(|document| source::id_of_reference(document) == Some(source.id.clone()));
         let revision = same.then_some(source.revision.as_str());
-        decide::dependency(&id, document.as_ref(), revision).map_err(|missing| {
+        let met = match (&dependency.ready_expr, &document) {
+            (Some(expression), Some(found)) => match health::ready_by(expression, object, found)? {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(format!("dependency {id} is not ready by its readyExpr")),
+                Err(why) => Err(format!("dependency {id}: {why}")),
+            },
+            _ => decide::dependency(&id, document.as_ref(), revision),
+        };
+        met.map_err(|missing| {
             let message = format!("{missing}, asking again in {}", format_duration(pause));
             Failure::Waiting(Cause::new("DependencyNotReady", message), pause)
         })?;

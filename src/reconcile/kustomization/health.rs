@@ -9,10 +9,13 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::Instant;
 
+use super::super::{Cause, Failure};
 use super::apply::Wanted;
 use super::{decide, source};
 use crate::base::{Health, Id, State, Value};
 use crate::cluster::Cluster;
+use crate::engine::expression::Expression;
+use crate::kinds::kustomization::CustomHealthCheck;
 use crate::kinds::{self, Kustomization};
 
 /// The longest pause between two looks.
@@ -46,6 +49,89 @@ impl Unwell {
     }
 }
 
+/// The expressions that judge objects of their kinds in place of kstatus.
+#[derive(Default)]
+pub struct Checks(Vec<Check>);
+
+struct Check {
+    group: String,
+    kind: Option<String>,
+    current: Expression,
+    in_progress: Option<Expression>,
+    failed: Option<Expression>,
+}
+
+impl Checks {
+    /// Compiles the expressions of a spec.
+    ///
+    /// Errors as stalled with the field that cannot be used.
+    pub fn of(given: &[CustomHealthCheck]) -> Result<Checks, Failure> {
+        let mut checks: Vec<Check> = Vec::new();
+        for (at, check) in given.iter().enumerate() {
+            let refuse = |field: &str, why: &str| {
+                let message = format!("spec.healthCheckExprs[{at}].{field}: {why}");
+                Failure::Stalled(Cause::new("InvalidCELExpression", message))
+            };
+            let compile = |field: &str, text: &str| Expression::compile(text, None).map_err(|why| refuse(field, &why));
+            let group = check.api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+            if checks.iter().any(|known| known.group == group && known.kind == check.kind) {
+                return Err(refuse("kind", "the kind has an expression already"));
+            }
+            checks.push(Check {
+                group,
+                kind: check.kind.clone(),
+                current: compile("current", &check.current)?,
+                in_progress: check.in_progress.as_deref().map(|text| compile("inProgress", text)).transpose()?,
+                failed: check.failed.as_deref().map(|text| compile("failed", text)).transpose()?,
+            });
+        }
+        Ok(Checks(checks))
+    }
+
+    /// How an object is by its expressions; `None` when it has none.
+    ///
+    /// Source: fluxcd/pkg runtime/cel (StatusEvaluator).
+    fn judge(&self, id: &Id, document: &Value) -> Option<Look> {
+        let of = |kind: Option<&str>| self.0.iter().find(|c| c.group == *id.group && c.kind.as_deref() == kind);
+        let check = of(Some(&id.kind)).or_else(|| of(None))?;
+        let number = |pointer: &str| document.pointer(pointer).and_then(Value::as_i64);
+        let observed = number("/status/observedGeneration");
+        if observed.is_some() && observed != number("/metadata/generation") {
+            return Some(Look::Pending("its generation was not observed yet".into()));
+        }
+        let fields = || document.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value));
+        let holds = |expression: Option<&Expression>| match expression {
+            Some(expression) => expression.holds(fields()),
+            None => Ok(false),
+        };
+        Some(match (holds(check.in_progress.as_ref()), holds(check.failed.as_ref()), holds(Some(&check.current))) {
+            (Ok(true), _, _) => Look::Pending("in progress".into()),
+            (Ok(false), Ok(true), _) => Look::Failed("failed".into()),
+            (Ok(false), Ok(false), Ok(true)) => Look::Well,
+            (Ok(false), Ok(false), Ok(false)) => Look::Pending("not current yet".into()),
+            // A field that is not there yet is no verdict.
+            (Err(why), ..) | (_, Err(why), _) | (.., Err(why)) => Look::Pending(why),
+        })
+    }
+}
+
+/// Whether a dependency is as its `readyExpr` says.
+///
+/// Errors as stalled when the expression cannot be used, and with a sentence in place of an answer when it fails.
+pub fn ready_by(
+    expression: &str,
+    object: &impl serde::Serialize,
+    dependency: &Value,
+) -> Result<Result<bool, String>, Failure> {
+    let compiled = Expression::compile(expression, Some(&["self", "dep"]));
+    let compiled = compiled.map_err(|why| {
+        let message = format!("spec.dependsOn[].readyExpr {expression:?}: {why}");
+        Failure::Stalled(Cause::new("InvalidCELExpression", message))
+    })?;
+    let own = serde_json::to_value(object).unwrap_or_default();
+    Ok(compiled.holds([("self", &own), ("dep", dependency)]))
+}
+
 /// What is known of one object.
 enum Look {
     Well,
@@ -73,6 +159,7 @@ pub async fn wait(
     cluster: &Cluster,
     ids: &[Id],
     may_vanish: &[Id],
+    checks: &Checks,
     timeout: Duration,
     outdated: impl Fn() -> bool + Send,
 ) -> Result<(), Unwell> {
@@ -81,7 +168,7 @@ pub async fn wait(
     let mut pause = Duration::from_millis(100);
     loop {
         let mut failed = Vec::new();
-        let looks = pending.into_iter().map(|(id, _)| async { (look(cluster, &id, may_vanish).await, id) });
+        let looks = pending.into_iter().map(|(id, _)| async { (look(cluster, &id, may_vanish, checks).await, id) });
         let looks: Vec<(Look, Id)> = stream::iter(looks).buffered(AT_ONCE).collect().await;
         pending = Vec::new();
         for (look, id) in looks {
@@ -109,9 +196,9 @@ pub async fn wait(
     }
 }
 
-async fn look(cluster: &Cluster, id: &Id, may_vanish: &[Id]) -> Look {
+async fn look(cluster: &Cluster, id: &Id, may_vanish: &[Id], checks: &Checks) -> Look {
     match cluster.get(id).await {
-        Ok(Some(document)) => judge(&document),
+        Ok(Some(document)) => checks.judge(id, &document).unwrap_or_else(|| judge(&document)),
         Ok(None) if may_vanish.contains(id) => Look::Well,
         Ok(None) => Look::Pending("not found".into()),
         // A server that does not answer says nothing about the object; the deadline ends that.

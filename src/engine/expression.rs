@@ -1,0 +1,230 @@
+//! Expressions in CEL about objects: whether a dependency is met, how an object is.
+//!
+//! Compiled once, run on JSON. What an expression may do is bounded before it runs: nested loops over long lists are
+//! refused, since nothing stops them once they run. Start with [`Expression::compile`].
+//! Source: fluxcd/pkg runtime/cel. Left out: the extensions `sets` and `encoders`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use cel::objects::{Key, Map};
+use cel::{Context, Env, Program};
+use serde_json::Value;
+
+use crate::base::check_expression;
+
+/// Steps that the loops of one expression may take together.
+const STEPS: usize = 5_000_000;
+const LOOPS: [&str; 12] = [
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "map",
+    "filter",
+    "sortBy",
+    "optMap",
+    "optFlatMap",
+    "transformList",
+    "transformMap",
+    "bind",
+];
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Expression {
+    text: String,
+    program: Program,
+    /// How many loops it has, and how deep they stand in each other.
+    loops: (usize, u32),
+}
+
+impl Expression {
+    /// Compiles an expression.
+    ///
+    /// Errors when it cannot be read, nests too deep, or speaks of other names than the variables.
+    pub fn compile(text: &str, variables: Option<&[&str]>) -> Result<Expression, String> {
+        check_expression(text)?;
+        let program = environment().compile(text).map_err(|error| one_line(&error.to_string()))?;
+        if let Some(known) = variables {
+            let bound = bound_names(text);
+            let references = program.references();
+            let unknown = |name: &&str| !known.contains(name) && !bound.iter().any(|bound| bound == name);
+            if let Some(name) = references.variables().into_iter().filter(|name| !is_type(name)).find(unknown) {
+                return Err(format!("undeclared reference to '{name}'"));
+            }
+        }
+        Ok(Expression { loops: loops(text), text: text.to_owned(), program })
+    }
+
+    /// Runs it with the variables.
+    ///
+    /// Errors when it fails, gives anything but true or false, or could run too long on such long lists.
+    pub fn holds<'a>(&self, variables: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<bool, String> {
+        let mut context = Context::with_env(environment());
+        let mut longest = 1;
+        for (name, value) in variables {
+            longest = longest.max(length(value));
+            context.add_variable_from_value(name, to_cel(value));
+        }
+        let (count, depth) = self.loops;
+        // Lists may also stand in the expression itself.
+        let literal = self.text.bytes().filter(|byte| *byte == b',').count();
+        let steps = longest.max(literal).saturating_pow(depth).saturating_mul(count.max(1));
+        if steps > STEPS {
+            return Err(format!("the expression {:?} could take {steps} steps here", self.text));
+        }
+        match self.program.execute(&context) {
+            Ok(cel::Value::Bool(holds)) => Ok(holds),
+            Ok(_) => Err(format!("the expression {:?} must give true or false", self.text)),
+            Err(error) => Err(format!("the expression {:?} failed: {}", self.text, one_line(&error.to_string()))),
+        }
+    }
+}
+
+fn environment() -> Arc<Env> {
+    static ENVIRONMENT: OnceLock<Arc<Env>> = OnceLock::new();
+    let build = || {
+        let mut env = Env::stdlib();
+        for extension in [cel::extensions::strings, cel::extensions::lists, cel::extensions::math] {
+            env.add_extension(extension).expect("the crate's own extensions do not clash");
+        }
+        Arc::new(env)
+    };
+    ENVIRONMENT.get_or_init(build).clone()
+}
+
+fn is_type(name: &str) -> bool {
+    ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "optional", "math"]
+        .contains(&name)
+}
+
+/// The names that loops bind, e.g. `x` of `list.all(x, x > 1)`.
+fn bound_names(text: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices('(').filter(|(at, _)| is_loop(&text[..*at])) {
+        for part in text[at + 1..].splitn(3, ',').take(2) {
+            let part = part.trim();
+            if !part.is_empty() && part.chars().all(is_name) {
+                names.push(part.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// Whether a loop's name stands at the end of a text.
+fn is_loop(before: &str) -> bool {
+    let word = before.trim_end();
+    let start = word.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+    LOOPS.contains(&&word[start..])
+}
+
+/// How many loops there are, and how many at most stand in each other.
+fn loops(text: &str) -> (usize, u32) {
+    let (mut count, mut depth, mut deepest) = (0, 0_u32, 0);
+    let mut open = Vec::new();
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => {
+                let is_loop = is_loop(&text[..at]);
+                open.push(is_loop);
+                if is_loop {
+                    (count, depth) = (count + 1, depth + 1);
+                    deepest = deepest.max(depth);
+                }
+            }
+            ')' if open.pop() == Some(true) => depth -= 1,
+            _ => {}
+        }
+    }
+    (count, deepest)
+}
+
+/// The longest list or map in a document.
+fn length(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(length).fold(items.len(), usize::max),
+        Value::Object(fields) => fields.values().map(length).fold(fields.len(), usize::max),
+        _ => 1,
+    }
+}
+
+fn to_cel(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(yes) => cel::Value::Bool(*yes),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => cel::Value::Int(integer),
+            None => cel::Value::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => cel::Value::String(Arc::new(text.clone())),
+        Value::Array(items) => cel::Value::List(Arc::new(items.iter().map(to_cel).collect())),
+        Value::Object(fields) => {
+            let entry = |(key, value): (&String, &Value)| (Key::String(Arc::new(key.clone())), to_cel(value));
+            let map: HashMap<Key, cel::Value> = fields.iter().map(entry).collect();
+            cel::Value::Map(Map { map: Arc::new(map) })
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn expressions_speak_of_objects() {
+        let object = json!({"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "ratio": 0.5,
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "Other", "status": "False"}]}});
+        let run = |text: &str| {
+            let fields = object.as_object().unwrap();
+            Expression::compile(text, None)?.holds(fields.iter().map(|(key, value)| (key.as_str(), value)))
+        };
+        for (text, wanted) in [
+            ("status.conditions.filter(e, e.type == 'Ready').all(e, e.status == 'True')", true),
+            ("status.conditions.exists(e, e.type == 'Other' && e.status == 'True')", false),
+            ("metadata.generation == status.observedGeneration && status.ratio < 1.0", true),
+            ("has(status.gone) || size(status.conditions) == 2", true),
+            ("'a.b'.split('.').size() == 2 && 'READY'.lowerAscii() == 'ready'", true),
+        ] {
+            assert_eq!(run(text), Ok(wanted), "{text}");
+        }
+        for (text, why) in [
+            ("status.gone.deeper == 1", "failed"),
+            ("size(status.conditions)", "must give true or false"),
+            ("data.x == 1", "failed"),
+            ("status.", "ERROR"),
+        ] {
+            let error = run(text).unwrap_err();
+            assert!(error.to_lowercase().contains(&why.to_lowercase()), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_are_known_before_it_runs() {
+        let compile = |text: &str| Expression::compile(text, Some(&["self", "dep"]));
+        assert!(compile("dep.status.items.all(x, x.y.exists(z, z == self.spec.path))").is_ok());
+        assert_eq!(compile("other.x == 1").unwrap_err(), "undeclared reference to 'other'");
+    }
+
+    #[test]
+    fn loops_in_loops_over_long_lists_are_refused() {
+        let list = json!(vec![1; 2_000]);
+        let nested = "l.all(a, l.all(b, l.all(c, a + b + c > 0)))";
+        let error = Expression::compile(nested, None).unwrap().holds([("l", &list)]).unwrap_err();
+        assert!(error.contains("could take 24000000000 steps"), "{error}");
+        assert_eq!(
+            Expression::compile("l.all(a, a == 1) && l.exists(b, b == 1)", None).unwrap().holds([("l", &list)]),
+            Ok(true)
+        );
+        for text in ["(".repeat(100_000), "!".repeat(70_000), "a.".repeat(30_000) + "a"] {
+            assert!(Expression::compile(&text, None).is_err());
+        }
+    }
+}
