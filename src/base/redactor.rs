@@ -154,7 +154,7 @@ mod tests {
         let lines = Redactor::new(["-- begin --\ncanary-line\nx\n".to_owned()]);
         assert_eq!(lines.clean("    canary-line x"), "    *** x");
         assert_eq!(Redactor::default().clean("all"), "all");
-        assert_eq!(format!("{hidden:?}").contains("canary"), false);
+        assert!(!format!("{hidden:?}").contains("canary"));
     }
 
     #[test]
