@@ -176,7 +176,7 @@ impl HelmReleases {
 ///
 /// Errors as a retry when there is no way there.
 async fn there(cx: &Context, object: &HelmRelease) -> Result<Context, Failure> {
-    let there = Targets::of(cx, Wish::from(&*object)).await;
+    let there = Targets::of(cx, Wish::from(object)).await;
     there.map_err(|error| Failure::Retry(Cause::new("RESTClientError", format!("no way to the target: {error}"))))
 }
 
