@@ -3,16 +3,13 @@
 //! Aliases cost what they expand to, by the rule of Go's decoder. Start with [`Tree::value`] and [`Tree::node`].
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
 use super::scalar::{self, Meaning};
+use super::seen::Keys;
 use super::tree::{Kind, Tree};
 use super::{Dialect, Layout, Mapping, Node, Scalar, Style, Tag, YamlError};
-
-/// Below this many keys a mapping is searched, above it is hashed.
-const FEW_KEYS: usize = 16;
 
 /// What the aliases of all documents of a stream have copied so far. A long text or many small documents cost what the
 /// rule for one document's nodes does not see.
@@ -30,6 +27,8 @@ struct Cost {
     alias_depth: usize,
     depth: usize,
     copies: Copies,
+    /// What is read now is only checked.
+    drops: bool,
 }
 
 impl Cost {
@@ -44,13 +43,23 @@ impl Tree<'_> {
         Err(YamlError::new(node.line as usize, node.column as usize, message))
     }
 
-    /// Makes the value of the whole document; `copies` counts over the stream.
-    pub(super) fn value(&self, dialect: Dialect, copies: &mut Copies) -> Result<Value, YamlError> {
+    /// Makes the value of the whole document, or with these fields only; `copies` counts over the stream.
+    pub(super) fn value(
+        &self,
+        dialect: Dialect,
+        only: Option<&[&str]>,
+        copies: &mut Copies,
+    ) -> Result<Value, YamlError> {
         if self.nodes.is_empty() {
             return Ok(Value::Null);
         }
         let mut cost = Cost::after(*copies);
-        let value = self.value_at(0, dialect, &mut cost);
+        let value = match &self.nodes[0].kind {
+            Kind::Mapping { items, .. } => {
+                self.charge(0, &mut cost).and_then(|()| self.map(items, dialect, only, &mut cost))
+            }
+            _ => self.value_at(0, dialect, &mut cost),
+        };
         *copies = cost.copies;
         value
     }
@@ -124,6 +133,7 @@ impl Tree<'_> {
                     Some(text) => Ok(Value::String(text)),
                     None => self.fail(at, "the binary value is not base64 of text"),
                 },
+                Meaning::Text if cost.drops => Ok(Value::Null),
                 Meaning::Text => Ok(Value::String(text.to_string())),
                 Meaning::TooLong(_) if dialect == Dialect::Manifest => self
                     .fail(at, format!("the integer {text} does not fit 64 bits; put it in quotes to keep it as text")),
@@ -135,16 +145,7 @@ impl Tree<'_> {
                 cost.depth -= 1;
                 Ok(Value::Array(made))
             }
-            Kind::Mapping { items, .. } => {
-                let mut made = Map::new();
-                cost.depth += 1;
-                self.fields(items, dialect, cost, &mut |tree, key, value, cost| {
-                    made.insert(key.into_owned(), tree.value_at(value, dialect, cost)?);
-                    Ok(())
-                })?;
-                cost.depth -= 1;
-                Ok(Value::Object(made))
-            }
+            Kind::Mapping { items, .. } => self.map(items, dialect, None, cost),
             Kind::Alias(target) => {
                 cost.alias_depth += 1;
                 let value = self.value_at(*target, dialect, cost);
@@ -152,6 +153,23 @@ impl Tree<'_> {
                 value
             }
         }
+    }
+
+    fn map(&self, items: &[u32], dialect: Dialect, only: Option<&[&str]>, cost: &mut Cost) -> Result<Value, YamlError> {
+        let drops = cost.drops;
+        let mut made = Map::with_capacity(if drops { 0 } else { items.len() / 2 });
+        cost.depth += 1;
+        self.fields(items, dialect, cost, &mut |tree, key, value, cost| {
+            cost.drops = drops || only.is_some_and(|only| !only.contains(&&*key));
+            let value = tree.value_at(value, dialect, cost)?;
+            if !cost.drops {
+                made.insert(key.into_owned(), value);
+            }
+            Ok(())
+        })?;
+        cost.drops = drops;
+        cost.depth -= 1;
+        Ok(Value::Object(made))
     }
 
     fn node_at(&self, at: u32, in_flow: bool, cost: &mut Cost) -> Result<Node, YamlError> {
@@ -245,6 +263,7 @@ impl Tree<'_> {
     ) -> Result<(), YamlError> {
         let mut keys: Keys<'_> = Keys::default();
         let mut merges = Vec::new();
+        let remembers = dialect != Dialect::Lenient || items.iter().step_by(2).any(|&key| self.is_merge(key));
         for pair in items.chunks_exact(2) {
             let (key, value) = (pair[0], pair[1]);
             self.charge_key(key, cost)?;
@@ -262,7 +281,9 @@ impl Tree<'_> {
             {
                 return self.fail(key, format!("the key {name:?} is given twice, first on line {line}"));
             }
-            keys.add(name.clone(), self.nodes[key as usize].line);
+            if remembers {
+                keys.add(name.clone(), self.nodes[key as usize].line);
+            }
             take(self, name, value, cost)?;
         }
         for value in merges {
@@ -346,31 +367,6 @@ impl Tree<'_> {
             Meaning::Unsigned(_) | Meaning::TooLong(_) => {
                 self.fail(at, format!("the key {text} does not fit 63 bits; put it in quotes"))
             }
-        }
-    }
-}
-
-/// Which keys a mapping has had, with their lines.
-#[derive(Default)]
-struct Keys<'a> {
-    list: Vec<(Cow<'a, str>, u32)>,
-    index: HashSet<Cow<'a, str>>,
-}
-
-impl<'a> Keys<'a> {
-    fn seen(&self, name: &str) -> Option<u32> {
-        if self.list.len() > FEW_KEYS && !self.index.contains(name) {
-            return None;
-        }
-        self.list.iter().find(|(key, _)| key == name).map(|(_, line)| *line)
-    }
-
-    fn add(&mut self, name: Cow<'a, str>, line: u32) {
-        self.list.push((name, line));
-        if self.list.len() == FEW_KEYS + 1 {
-            self.index.extend(self.list.iter().map(|(key, _)| key.clone()));
-        } else if self.list.len() > FEW_KEYS {
-            self.index.extend(self.list.last().map(|(key, _)| key.clone()));
         }
     }
 }

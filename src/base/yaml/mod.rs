@@ -8,7 +8,10 @@ mod fold;
 mod keys;
 mod make;
 mod node;
+mod quick;
 mod scalar;
+mod seen;
+mod texts;
 mod tree;
 mod write;
 
@@ -101,10 +104,24 @@ pub fn read(text: &[u8], limits: &Limits) -> Result<Vec<Document>, YamlError> {
 
 /// As [`read`], in another dialect.
 pub fn read_as(text: &[u8], limits: &Limits, dialect: Dialect) -> Result<Vec<Document>, YamlError> {
+    read_fields(text, limits, dialect, None)
+}
+
+/// As [`read_as`], of mappings only with these fields: all is checked, and little is made.
+pub fn read_only(text: &[u8], limits: &Limits, dialect: Dialect, fields: &[&str]) -> Result<Vec<Document>, YamlError> {
+    read_fields(text, limits, dialect, Some(fields))
+}
+
+fn read_fields(
+    text: &[u8],
+    limits: &Limits,
+    dialect: Dialect,
+    only: Option<&[&str]>,
+) -> Result<Vec<Document>, YamlError> {
     let text = tree::check_text(text, limits)?;
     let (mut documents, mut copies) = (Vec::new(), Copies::default());
     tree::each_document(text, limits, |index, tree| {
-        let value = tree.value(dialect, &mut copies)?;
+        let value = tree.value(dialect, only, &mut copies)?;
         if !value.is_null() {
             documents.push(Document { value, index, line: tree.line() });
         }

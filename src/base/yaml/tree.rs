@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, StructureStyle};
 
+use super::quick::Quick;
 use super::{Limits, Style, YamlError};
 
 /// One parsed document.
@@ -16,12 +17,14 @@ pub(super) struct Tree<'a> {
     pub(super) nodes: Vec<Raw<'a>>,
 }
 
+#[derive(Debug, PartialEq)]
 pub(super) struct Raw<'a> {
     pub(super) line: u32,
     pub(super) column: u32,
     pub(super) kind: Kind<'a>,
 }
 
+#[derive(Debug, PartialEq)]
 pub(super) enum Kind<'a> {
     Scalar {
         text: Cow<'a, str>,
@@ -70,6 +73,23 @@ pub(super) fn check_text<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str
 
 /// Parses a stream and hands over each document with its position.
 pub(super) fn each_document<'a>(
+    text: &'a str,
+    limits: &'a Limits,
+    mut take: impl FnMut(usize, &Tree<'a>) -> Result<(), YamlError>,
+) -> Result<(), YamlError> {
+    let mut taken = 0;
+    if let Some(mut quick) = Quick::new(text, limits) {
+        while let Some(next) = quick.document() {
+            let Some(tree) = next else { return Ok(()) };
+            take(taken, &tree)?;
+            taken += 1;
+        }
+    }
+    parse_all(text, limits, |index, tree| if index < taken { Ok(()) } else { take(index, tree) })
+}
+
+/// As [`each_document`], all with the general parser.
+pub(super) fn parse_all<'a>(
     text: &'a str,
     limits: &'a Limits,
     mut take: impl FnMut(usize, &Tree<'a>) -> Result<(), YamlError>,
