@@ -10,18 +10,17 @@ use super::error::{Answer, Failure, FailureKind};
 use super::held::Held;
 use super::methods;
 use super::run::Machine;
-use super::tree::{Command, Pipe, Word, WordKind};
+use super::tree::{Command, Path, Pipe, Word, WordKind};
 use super::value::{Fields, Value};
 
 impl Machine<'_> {
     /// The value of a pipeline; sets the variables it declares or assigns.
     pub(super) fn pipe(&mut self, dot: &Held, pipe: &Pipe) -> Answer<Value> {
         self.at = pipe.mark.id;
-        let mut value = None;
-        for command in &pipe.commands {
-            value = Some(self.command(dot, command, value)?.value);
+        let mut value = self.command(dot, &pipe.first, None)?.value;
+        for command in &pipe.more {
+            value = self.command(dot, command, Some(value))?.value;
         }
-        let value = value.unwrap_or_default();
         for (name, slot) in &pipe.variables {
             self.set(name, *slot, Held::plain(value.clone()))?;
         }
@@ -29,8 +28,7 @@ impl Machine<'_> {
     }
 
     fn command(&mut self, dot: &Held, command: &Command, last: Option<Value>) -> Answer<Held> {
-        let word = &command.words[0];
-        let args = &command.words[1..];
+        let (word, args) = (&command.word, &*command.args);
         match &word.kind {
             WordKind::Field(fields) => {
                 self.at = word.mark.id;
@@ -116,11 +114,11 @@ impl Machine<'_> {
         dot: &Held,
         mut receiver: Held,
         word: &Word,
-        fields: &[Rc<str>],
+        fields: &Path,
         args: &[Word],
         last: Option<Value>,
     ) -> Answer<Held> {
-        let (end, way) = fields.split_last().expect("a field chain has a field");
+        let (way, end) = fields.split_last();
         for field in way {
             receiver = self.field(dot, field, word, &[], None, &receiver)?;
         }
@@ -130,7 +128,7 @@ impl Machine<'_> {
     fn field(
         &mut self,
         dot: &Held,
-        name: &Rc<str>,
+        name: &str,
         word: &Word,
         args: &[Word],
         last: Option<Value>,
@@ -162,7 +160,7 @@ impl Machine<'_> {
                 });
             }
             Value::Object(object) => {
-                if let Some((_, value)) = object.fields.iter().find(|(field, _)| *field == &**name) {
+                if let Some((_, value)) = object.fields.iter().find(|(field, _)| *field == name) {
                     if has_arguments {
                         return Err(self.fail(format!("{name} has arguments but cannot be invoked as function")));
                     }

@@ -60,7 +60,7 @@ impl Default for Scope {
 
 pub(super) struct Parser<'t, 'f> {
     file: Rc<str>,
-    text: Rc<str>,
+    pub(super) text: Rc<str>,
     lexer: Lexer<'t>,
     pub(super) find: Find<'f>,
     tokens: [Token<'t>; 3],
@@ -281,7 +281,7 @@ impl<'t> Parser<'t, '_> {
             Kind::Template => self.template()?,
             _ => {
                 self.backup();
-                Node::Action(self.pipeline("command", Kind::RightDelim)?)
+                Node::Action(Box::new(self.pipeline("command", Kind::RightDelim)?))
             }
         };
         Ok(Step::Node(node))
@@ -352,7 +352,7 @@ impl<'t> Parser<'t, '_> {
         let name = self.template_name(&token, context)?;
         let pipe = self.pipeline(context, Kind::RightDelim)?;
         self.body(Rc::clone(&name), context)?;
-        Ok(Node::Template { mark: self.mark(token.start), name, pipe: Some(pipe) })
+        Ok(Node::Template { mark: self.mark(token.start), name, pipe: Some(Box::new(pipe)) })
     }
 
     fn template(&mut self) -> Parsed<Node> {
@@ -362,7 +362,7 @@ impl<'t> Parser<'t, '_> {
         let mut pipe = None;
         if self.next().kind != Kind::RightDelim {
             self.backup();
-            pipe = Some(self.pipeline(context, Kind::RightDelim)?);
+            pipe = Some(Box::new(self.pipeline(context, Kind::RightDelim)?));
         }
         Ok(Node::Template { mark: self.mark(token.start), name, pipe })
     }

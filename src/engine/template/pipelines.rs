@@ -7,14 +7,14 @@ use std::rc::Rc;
 use super::lex::Kind;
 use super::parse::{Parsed, Parser};
 use super::text::{number, quote, unquote};
-use super::tree::{Command, Pipe, Slot, Word, WordKind};
+use super::tree::{Command, Path, Pipe, Slot, Word, WordKind};
 
 impl Parser<'_, '_> {
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
         let start = self.peek_solid().start;
         let mark = self.mark(start);
         let (names, assigns) = self.variables(context)?;
-        let mut commands = Vec::new();
+        let (mut first, mut more) = (None, Vec::new());
         loop {
             let token = self.next();
             match token.kind {
@@ -24,15 +24,17 @@ impl Parser<'_, '_> {
                 _ => return self.unexpected(&token, context),
             }
             self.backup();
-            commands.push(self.command()?);
+            let command = self.command()?;
+            match first {
+                None => first = Some(command),
+                Some(_) => more.push(command),
+            }
         }
-        if commands.is_empty() {
-            return self.fail(format!("missing value for {context}"));
-        }
-        for (index, command) in commands.iter().enumerate().skip(1) {
+        let Some(first) = first else { return self.fail(format!("missing value for {context}")) };
+        for (index, command) in more.iter().enumerate() {
             use WordKind::{Bool, Dot, Nil, Number, Text};
-            if matches!(command.words[0].kind, Bool(_) | Dot | Nil | Number(_) | Text { .. }) {
-                return self.fail(format!("non executable command in pipeline stage {}", index + 1));
+            if matches!(command.word.kind, Bool(_) | Dot | Nil | Number(_) | Text { .. }) {
+                return self.fail(format!("non executable command in pipeline stage {}", index + 2));
             }
         }
         let variables = names.into_iter().map(|name| {
@@ -40,7 +42,7 @@ impl Parser<'_, '_> {
             (name, slot)
         });
         let variables = variables.collect();
-        Ok(Pipe { mark, variables, assigns, commands })
+        Ok(Pipe { mark, variables, assigns, first, more: more.into() })
     }
 
     fn declare(&mut self, name: Rc<str>) -> u32 {
@@ -67,14 +69,12 @@ impl Parser<'_, '_> {
             let next = self.peek_solid();
             if matches!(next.kind, Kind::Assign | Kind::Declare) {
                 self.next();
-                names.push(variable.text.into());
-                self.scope.names.push(variable.text.into());
+                self.name(variable.text, &mut names);
                 return Ok((names, next.kind == Kind::Assign));
             }
             if next.kind == Kind::Char && next.text == "," {
                 self.next();
-                names.push(variable.text.into());
-                self.scope.names.push(variable.text.into());
+                self.name(variable.text, &mut names);
                 if context == "range" && names.len() < 2 {
                     match self.peek_solid().kind {
                         Kind::Variable | Kind::RightDelim | Kind::RightParen => continue,
@@ -92,14 +92,22 @@ impl Parser<'_, '_> {
         }
     }
 
+    fn name(&mut self, text: &str, names: &mut Vec<Rc<str>>) {
+        let name: Rc<str> = text.into();
+        self.scope.names.push(Rc::clone(&name));
+        names.push(name);
+    }
+
     fn command(&mut self) -> Parsed<Command> {
         let start = self.peek_solid().start;
         let mark = self.mark(start);
-        let mut words = Vec::new();
+        let (mut first, mut args) = (None, Vec::new());
         loop {
             self.peek_solid();
-            if let Some(word) = self.operand()? {
-                words.push(word);
+            match (self.operand()?, &first) {
+                (None, _) => {}
+                (word, None) => first = word,
+                (Some(word), Some(_)) => args.push(word),
             }
             let token = self.advance();
             match token.kind {
@@ -112,7 +120,10 @@ impl Parser<'_, '_> {
                 _ => return self.unexpected(&token, "operand"),
             }
         }
-        if words.is_empty() { self.fail("empty command") } else { Ok(Command { mark, words }) }
+        match first {
+            Some(word) => Ok(Command { mark, word, args: args.into() }),
+            None => self.fail("empty command"),
+        }
     }
 
     fn operand(&mut self) -> Parsed<Option<Word>> {
@@ -121,13 +132,15 @@ impl Parser<'_, '_> {
         if next.kind != Kind::Field {
             return Ok(Some(word));
         }
-        let mut more: Vec<Rc<str>> = Vec::new();
+        let mut more = self.path(next.start, next.start);
         while self.peek().kind == Kind::Field {
-            more.push(self.advance().text[1..].into());
+            let field = self.advance();
+            more.end = field.start + field.text.len();
         }
         match &mut word.kind {
             WordKind::Field(fields) | WordKind::Variable { fields, .. } => {
-                fields.append(&mut more);
+                // Fields follow each other without a space.
+                fields.end = more.end;
                 word.mark = self.mark(next.start);
             }
             WordKind::Bool(_) | WordKind::Text { .. } | WordKind::Number(_) | WordKind::Nil | WordKind::Dot => {
@@ -141,6 +154,10 @@ impl Parser<'_, '_> {
         Ok(Some(word))
     }
 
+    fn path(&self, start: usize, end: usize) -> Path {
+        Path { text: Rc::clone(&self.text), start, end }
+    }
+
     fn term(&mut self) -> Parsed<Option<Word>> {
         let token = self.next();
         let kind = match token.kind {
@@ -151,13 +168,13 @@ impl Parser<'_, '_> {
             Kind::Dot => WordKind::Dot,
             Kind::Nil => WordKind::Nil,
             Kind::Variable => {
-                if !self.scope.names.iter().any(|name| **name == *token.text) {
+                let Some(name) = self.scope.names.iter().find(|name| ***name == *token.text).map(Rc::clone) else {
                     return self.fail(format!("undefined variable {}", quote(token.text)));
-                }
-                let slot = self.slot(token.text);
-                WordKind::Variable { name: token.text.into(), slot, fields: Vec::new() }
+                };
+                let (slot, end) = (self.slot(&name), token.start + token.text.len());
+                WordKind::Variable { name, slot, fields: self.path(end, end) }
             }
-            Kind::Field => WordKind::Field(vec![token.text[1..].into()]),
+            Kind::Field => WordKind::Field(self.path(token.start, token.start + token.text.len())),
             Kind::Bool => WordKind::Bool(token.text == "true"),
             Kind::CharConstant | Kind::Complex | Kind::Number => match number(token.text) {
                 Ok(number) => WordKind::Number(Box::new(number)),

@@ -212,7 +212,7 @@ impl<'w> Machine<'w> {
                 Node::Range(branch) => self.range(dot, branch)?,
                 Node::Template { mark, name, pipe } => {
                     self.at = mark.id;
-                    self.template(dot, name, pipe.as_ref())?;
+                    self.template(dot, name, pipe.as_deref())?;
                     Flow::Next
                 }
                 Node::Break => Flow::Break,
@@ -257,7 +257,7 @@ impl<'w> Machine<'w> {
         }
     }
 
-    fn template(&mut self, dot: &Held, name: &Rc<str>, pipe: Option<&Pipe>) -> Answer<()> {
+    fn template(&mut self, dot: &Held, name: &str, pipe: Option<&Pipe>) -> Answer<()> {
         let Some(tree) = self.scope.find(name) else {
             return Err(self.fail(format!("template {} not defined", super::text::quote(name))));
         };

@@ -30,11 +30,11 @@ pub(super) struct Tree {
 #[derive(Debug)]
 pub(super) enum Node {
     Text { start: u32, end: u32 },
-    Action(Pipe),
+    Action(Box<Pipe>),
     If(Box<Branch>),
     With(Box<Branch>),
     Range(Box<Branch>),
-    Template { mark: Mark, name: Rc<str>, pipe: Option<Pipe> },
+    Template { mark: Mark, name: Rc<str>, pipe: Option<Box<Pipe>> },
     Break,
     Continue,
 }
@@ -52,7 +52,8 @@ pub(super) struct Pipe {
     /// Name and slot of the variables set or declared.
     pub variables: Vec<(Rc<str>, Slot)>,
     pub assigns: bool,
-    pub commands: Vec<Command>,
+    pub first: Command,
+    pub more: Box<[Command]>,
 }
 
 /// Where a variable lives; `None` when it was declared in a branch that was not taken.
@@ -61,7 +62,8 @@ pub(super) type Slot = Option<u32>;
 #[derive(Debug)]
 pub(super) struct Command {
     pub mark: Mark,
-    pub words: Vec<Word>,
+    pub word: Word,
+    pub args: Box<[Word]>,
 }
 
 #[derive(Debug)]
@@ -77,11 +79,47 @@ pub(super) enum WordKind {
     Bool(bool),
     Number(Box<Number>),
     Text { value: Rc<str>, quoted: Box<str> },
-    Field(Vec<Rc<str>>),
-    Variable { name: Rc<str>, slot: Slot, fields: Vec<Rc<str>> },
+    Field(Path),
+    Variable { name: Rc<str>, slot: Slot, fields: Path },
     Function(&'static Function),
     Pipe(Box<Pipe>),
-    Chain { of: Box<Word>, fields: Vec<Rc<str>> },
+    Chain { of: Box<Word>, fields: Path },
+}
+
+/// Fields such as `.a.b`: a piece of the text, since most are read once or never.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub text: Rc<str>,
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Path {
+    pub fn as_str(&self) -> &str {
+        &self.text[self.start..self.end]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The way to the last field, and its name.
+    pub fn split_last(&self) -> (impl Iterator<Item = &str>, &str) {
+        let (way, last) = self.as_str().rsplit_once('.').unwrap_or_default();
+        (way.split('.').skip(1), last)
+    }
+}
+
+impl Pipe {
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+}
+
+impl Command {
+    pub fn words(&self) -> impl Iterator<Item = &Word> {
+        std::iter::once(&self.word).chain(&self.args)
+    }
 }
 
 /// A number literal, which is of every type that can hold it.
@@ -137,11 +175,11 @@ fn find_pipe(pipe: &Pipe, id: u32) -> Found {
     if pipe.mark.id == id {
         return Some((pipe.mark.position, pipe.to_string()));
     }
-    pipe.commands.iter().find_map(|command| {
+    pipe.commands().find_map(|command| {
         if command.mark.id == id {
             return Some((command.mark.position, command.to_string()));
         }
-        command.words.iter().find_map(|word| find_word(word, id))
+        command.words().find_map(|word| find_word(word, id))
     })
 }
 
@@ -165,7 +203,7 @@ impl std::fmt::Display for Pipe {
         if !self.variables.is_empty() {
             out.write_str(if self.assigns { " = " } else { " := " })?;
         }
-        for (index, command) in self.commands.iter().enumerate() {
+        for (index, command) in self.commands().enumerate() {
             out.write_str(if index > 0 { " | " } else { "" })?;
             write!(out, "{command}")?;
         }
@@ -175,7 +213,7 @@ impl std::fmt::Display for Pipe {
 
 impl std::fmt::Display for Command {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, word) in self.words.iter().enumerate() {
+        for (index, word) in self.words().enumerate() {
             out.write_str(if index > 0 { " " } else { "" })?;
             match &word.kind {
                 WordKind::Pipe(pipe) => write!(out, "({pipe})")?,
@@ -209,6 +247,6 @@ impl std::fmt::Display for Word {
                 fields
             }
         };
-        fields.iter().try_for_each(|field| write!(out, ".{field}"))
+        out.write_str(fields.as_str())
     }
 }
