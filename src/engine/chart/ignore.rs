@@ -25,11 +25,11 @@ impl Rules {
 
     /// Whether a file is left out, itself or with a directory above it.
     pub fn ignores(&self, path: &str) -> bool {
-        let directories = path.match_indices('/').map(|(at, _)| &path[..at]);
-        directories
-            .map(|directory| (directory, true))
-            .chain([(path, false)])
-            .any(|(path, directory)| self.patterns.iter().any(|pattern| pattern.ignores(path, directory)))
+        let directories = path.match_indices('/').map(|(at, _)| (&path[..at], true));
+        directories.chain([(path, false)]).any(|(path, directory)| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            self.patterns.iter().any(|pattern| pattern.ignores(path, name, directory))
+        })
     }
 }
 
@@ -42,10 +42,8 @@ impl Pattern {
         Pattern { glob: rooted.unwrap_or(line).chars().collect(), negates, directories_only, whole }
     }
 
-    fn ignores(&self, path: &str, directory: bool) -> bool {
-        let subject = if self.whole { path } else { path.rsplit('/').next().unwrap_or_default() };
-        let subject: Vec<char> = subject.chars().collect();
-        let matches = matches(&self.glob, &subject);
+    fn ignores(&self, path: &str, name: &str, directory: bool) -> bool {
+        let matches = matches(&self.glob, if self.whole { path } else { name });
         match (self.negates, self.directories_only) {
             (true, true) => !directory || !matches,
             (true, false) => !matches,
@@ -57,11 +55,11 @@ impl Pattern {
 
 /// Whether a path matches a glob in which nothing but a slash matches a slash.
 pub(super) fn glob(glob: &str, path: &str) -> bool {
-    matches(&glob.chars().collect::<Vec<_>>(), &path.chars().collect::<Vec<_>>())
+    matches(&glob.chars().collect::<Vec<_>>(), path)
 }
 
 /// Go's `filepath.Match`, in time that grows with both lengths only.
-fn matches(glob: &[char], subject: &[char]) -> bool {
+fn matches(glob: &[char], subject: &str) -> bool {
     let (mut at, mut place) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
@@ -73,20 +71,19 @@ fn matches(glob: &[char], subject: &[char]) -> bool {
         if at == glob.len() && place == subject.len() {
             return true;
         }
-        let step = if at < glob.len() && place < subject.len() { single(&glob[at..], subject[place]) } else { None };
-        if let Some(length) = step {
+        let next = |from: usize| subject[from..].chars().next();
+        if let Some(c) = next(place)
+            && let Some(length) = glob.get(at..).filter(|rest| !rest.is_empty()).and_then(|rest| single(rest, c))
+        {
             at += length;
-            place += 1;
+            place += c.len_utf8();
             continue;
         }
-        match star {
-            Some((after, from)) if from < subject.len() && subject[from] != '/' => {
-                star = Some((after, from + 1));
-                at = after;
-                place = from + 1;
-            }
-            _ => return false,
-        }
+        // The last star takes one character more.
+        let Some((after, from)) = star else { return false };
+        let Some(c) = next(from).filter(|c| *c != '/') else { return false };
+        (at, place) = (after, from + c.len_utf8());
+        star = Some((at, place));
     }
 }
 

@@ -166,7 +166,8 @@ pub(super) fn split(content: &str) -> Vec<&str> {
 
 fn head(path: &str, text: &str) -> Result<Json, ChartError> {
     let failed = |why: String| ChartError::Manifest { path: path.to_owned(), why };
-    let documents = yaml::read_as(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient);
+    let documents =
+        yaml::read_only(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient, &["kind", "metadata"]);
     let head = documents.map_err(|error| failed(error.to_string()))?;
     let head = head.into_iter().next().map_or(Json::Null, |document| document.value);
     if !head.is_object() && !head.is_null() {

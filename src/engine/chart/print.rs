@@ -2,7 +2,7 @@
 //!
 //! Start with [`Rendered::print`]. Source: helm pkg/cmd (template.go), pkg/action (renderResources).
 
-use super::manifests::split;
+use super::manifests::{Manifest, split};
 use super::{ChartError, Rendered, ignore};
 
 /// What of a rendered chart is printed.
@@ -22,7 +22,9 @@ impl Rendered {
 
     /// What `helm template` prints, with or without some of its parts.
     pub fn print(&self, shown: Shown) -> String {
-        let mut out = String::new();
+        let length = |manifest: &Manifest| manifest.path.len() + manifest.text.len() + 20;
+        let hooks = self.hooks.iter().map(|hook| &hook.manifest);
+        let mut out = String::with_capacity(self.manifests.iter().chain(hooks).map(length).sum());
         for file in self.crds.iter().filter(|_| shown.crds) {
             section(&mut out, &file.path, &file.text());
         }
