@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -14,7 +15,7 @@ use super::{BYTES, FILES, in_background, put};
 use crate::base::FileTree;
 use crate::cli::{CliError, Cx};
 use crate::engine::chart::{
-    Capabilities, Chart, ChartError, Release, Shown, Values, Writing, merge, read_values, set_values,
+    Capabilities, Chart, ChartError, Release, Shown, Values, Writing, ignore, merge, read_values, set_values,
 };
 use crate::engine::template::World;
 
@@ -22,6 +23,8 @@ use crate::engine::template::World;
 const LONGEST: Duration = Duration::from_secs(30);
 /// Templates call each other; a thread's own stack would be too small for the depth they are allowed.
 const STACK: usize = 16 << 20;
+/// What a large chart may take of memory before its thread's heap grows page by page.
+const ROOM: usize = 24 << 20;
 /// The longest packaged chart or file of values that is read.
 const FILE_BYTES: u64 = 100 << 20;
 
@@ -111,6 +114,7 @@ fn on_a_deep_stack<T: Send + 'static>(
 }
 
 fn build(args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(String, Vec<String>), CliError> {
+    make_room();
     check_name(&args.name)?;
     let chart = match fetched {
         Some(bytes) => {
@@ -153,6 +157,14 @@ fn build(args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(String
     // The process ends with this: taking large charts apart would only delay it.
     std::mem::forget((chart, rendered));
     Ok((text, deprecated.into_iter().collect()))
+}
+
+/// The heap of a thread (glibc's) grows by a call of the kernel for every page. A block that is taken and given back
+/// leaves room there; the first such block only teaches the allocator that blocks of its size are kept.
+fn make_room() {
+    for _ in 0..2 {
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(ROOM)));
+    }
 }
 
 fn told(error: ChartError) -> CliError {
@@ -214,12 +226,30 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
+/// As [`read_file`], and straight to where it stays.
+fn read_shared(path: &Path) -> Result<Arc<[u8]>, CliError> {
+    let refused = |e: std::io::Error| CliError::user(format!("{} cannot be read: {e}", path.display()), "");
+    let mut file = std::fs::File::open(path).map_err(refused)?;
+    let about = file.metadata().map_err(refused)?;
+    if !about.is_file() || about.len() == 0 || about.len() > FILE_BYTES {
+        return read_file(path).map(Arc::from);
+    }
+    let mut content: Arc<[u8]> = std::iter::repeat_n(0, usize::try_from(about.len()).unwrap_or_default()).collect();
+    if let Some(content) = Arc::get_mut(&mut content) {
+        file.read_exact(content).map_err(refused)?;
+    }
+    Ok(content)
+}
+
 /// Reads the directory of a chart. Links are followed as far as the repository around it goes.
 fn read_directory(root: &Path) -> Result<FileTree, CliError> {
     let unreadable =
         |path: &Path, e: std::io::Error| CliError::user(format!("{} cannot be read: {e}", path.display()), "");
     let real = root.canonicalize().map_err(|e| unreadable(root, e))?;
     let around = real.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&real);
+    // What the chart ignores is not even read.
+    let rules = std::fs::read(real.join(".helmignore")).unwrap_or_default();
+    let rules = ignore::Rules::read(&String::from_utf8_lossy(&rules));
     let (mut tree, mut bytes) = (FileTree::default(), 0);
     let mut left: Vec<(PathBuf, String, usize)> = vec![(real.clone(), String::new(), 0)];
     while let Some((directory, below, depth)) = left.pop() {
@@ -234,13 +264,16 @@ fn read_directory(root: &Path) -> Result<FileTree, CliError> {
                 let message = format!("{} is a link to {}, outside the chart", path.display(), target.display());
                 return Err(CliError::user(message, "copy it into the chart"));
             }
-            if target.is_dir() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) || is_link && target.is_dir() {
                 if entry.file_name() != ".git" && depth < 64 {
                     left.push((target, format!("{name}/"), depth + 1));
                 }
                 continue;
             }
-            let content = read_file(&target)?;
+            if rules.ignores(&name) {
+                continue;
+            }
+            let content = read_shared(&target)?;
             bytes += content.len() as u64;
             if tree.len() >= FILES || bytes > BYTES {
                 return Err(CliError::user(format!("{} holds too many files for a chart", root.display()), ""));
