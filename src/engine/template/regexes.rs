@@ -26,11 +26,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("mustRegexFind", PATTERN_AND_TEXT, |machine, args| find(&*strict(machine, args)?, args)),
     Function::new("regexFindAll", WITH_COUNT, |machine, args| find_all(&*sure(machine, args)?, args)),
     Function::new("mustRegexFindAll", WITH_COUNT, |machine, args| find_all(&*strict(machine, args)?, args)),
-    Function::new("regexReplaceAll", WITH_TEXT, |machine, args| replace(&*sure(machine, args)?, args)),
-    Function::new("mustRegexReplaceAll", WITH_TEXT, |machine, args| replace(&*strict(machine, args)?, args)),
-    Function::new("regexReplaceAllLiteral", WITH_TEXT, |machine, args| replace_literal(&*sure(machine, args)?, args)),
+    Function::new("regexReplaceAll", WITH_TEXT, |machine, args| {
+        sure(machine, args).and_then(|pattern| replace(machine, &pattern, args))
+    }),
+    Function::new("mustRegexReplaceAll", WITH_TEXT, |machine, args| {
+        strict(machine, args).and_then(|pattern| replace(machine, &pattern, args))
+    }),
+    Function::new("regexReplaceAllLiteral", WITH_TEXT, |machine, args| {
+        sure(machine, args).and_then(|pattern| replace_literal(machine, &pattern, args))
+    }),
     Function::new("mustRegexReplaceAllLiteral", WITH_TEXT, |machine, args| {
-        replace_literal(&*strict(machine, args)?, args)
+        strict(machine, args).and_then(|pattern| replace_literal(machine, &pattern, args))
     }),
     Function::new("regexSplit", WITH_COUNT, |machine, args| split(&*sure(machine, args)?, args)),
     Function::new("mustRegexSplit", WITH_COUNT, |machine, args| split(&*strict(machine, args)?, args)),
@@ -84,12 +90,22 @@ fn find_all(pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
     Ok(if found.is_empty() { Value::List(List::nil(Items::Strings)) } else { Value::strings(found) })
 }
 
-fn replace(pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
-    Ok(pattern.replace_all(&text(args, 1), &*text(args, 2)).as_ref().into())
+/// Pays for the most that replacing can make, before it is made: a group is no longer than what was found.
+fn pay(machine: &mut Machine<'_>, pattern: &regex::Regex, whole: &str, with: &str, groups: usize) -> Answer<()> {
+    let found = pattern.find_iter(whole).count();
+    machine.charge(found.saturating_mul(with.len()).saturating_add(groups.saturating_mul(whole.len())))
 }
 
-fn replace_literal(pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
-    Ok(pattern.replace_all(&text(args, 1), regex::NoExpand(&text(args, 2))).as_ref().into())
+fn replace(machine: &mut Machine<'_>, pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
+    let (whole, with) = (text(args, 1), text(args, 2));
+    pay(machine, pattern, &whole, &with, with.matches('$').count())?;
+    Ok(pattern.replace_all(&whole, &*with).as_ref().into())
+}
+
+fn replace_literal(machine: &mut Machine<'_>, pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
+    let (whole, with) = (text(args, 1), text(args, 2));
+    pay(machine, pattern, &whole, &with, 0)?;
+    Ok(pattern.replace_all(&whole, regex::NoExpand(&with)).as_ref().into())
 }
 
 fn split(pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
