@@ -99,7 +99,7 @@ impl<'a> Quick<'a> {
         self.text[at..].find('\n').map_or(self.text.len(), |end| at + end)
     }
 
-    pub(super) fn to_line(&mut self, start: usize) {
+    pub(super) fn go_to(&mut self, start: usize) {
         self.line_start = start;
         self.at = start;
         self.line += 1;
@@ -112,7 +112,7 @@ impl<'a> Quick<'a> {
             match self.byte(self.at) {
                 None => return Some(None),
                 Some(b'\t') => return None,
-                Some(b'\n') => self.to_line(self.at + 1),
+                Some(b'\n') => self.go_to(self.at + 1),
                 Some(b'#') => self.skip_line(),
                 Some(_) => return Some(Some(self.at - self.line_start)),
             }
@@ -121,7 +121,7 @@ impl<'a> Quick<'a> {
 
     fn skip_line(&mut self) {
         match self.line_end(self.at) {
-            end if end < self.text.len() => self.to_line(end + 1),
+            end if end < self.text.len() => self.go_to(end + 1),
             end => self.at = end,
         }
     }
@@ -132,7 +132,7 @@ impl<'a> Quick<'a> {
         self.skip_spaces();
         match self.byte(self.at) {
             None => {}
-            Some(b'\n') => self.to_line(self.at + 1),
+            Some(b'\n') => self.go_to(self.at + 1),
             Some(b'#') if spaced => self.skip_line(),
             _ => return None,
         }

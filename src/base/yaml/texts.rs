@@ -99,7 +99,7 @@ impl<'a> Quick<'a> {
         while !ends {
             let mut breaks = 0;
             while self.byte(self.at) == Some(b'\n') {
-                self.to_line(self.at + 1);
+                self.go_to(self.at + 1);
                 self.skip_spaces();
                 breaks += 1;
             }
