@@ -279,7 +279,10 @@ fn judge(answer: &Answer, updates: &[Update]) -> Result<(), GitError> {
     for update in updates {
         let is_fine = report.lines().any(|line| line.strip_prefix("ok ") == Some(update.name.as_str()));
         if !is_fine {
-            let refused = |line: &str| Some(line.strip_prefix("ng ")?.strip_prefix(&update.name)?.trim().to_owned());
+            let refused = |line: &str| {
+                let why = line.strip_prefix("ng ")?.strip_prefix(&update.name)?.strip_prefix(' ')?;
+                Some(why.trim().to_owned())
+            };
             let why = report.lines().find_map(refused).unwrap_or_else(|| "the server did not say why".into());
             return Err(GitError::Rejected { reference: update.name.clone(), why: with_notes(&why) });
         }
@@ -341,6 +344,8 @@ mod tests {
             told("unpack ok\nng refs/heads/main pre-receive hook declined\n", "protected\x1b[31m\n").unwrap_err();
         assert!(refused.contains("pre-receive hook declined") && refused.contains("protected␛"), "{refused}");
         assert!(told("unpack ok\nok refs/heads/mainly\n", "").is_err());
+        let of_another = told("unpack ok\nng refs/heads/mainly declined\n", "").unwrap_err();
+        assert!(of_another.contains("did not say why"), "{of_another}");
         assert!(told("unpack index-pack abnormal exit\n", "").unwrap_err().contains("index-pack"));
         assert!(told("", "").is_err());
         assert_eq!(unwrapped(b"000eunpack ok\n0017ok refs/heads/main\n0000"), b"unpack ok\nok refs/heads/main\n");
