@@ -381,7 +381,10 @@ fn a_kill_at_any_write_changes_nothing_about_how_a_release_ends() {
         deaths = (0..count).map(|_| deaths[random.random_range(0..deaths.len())]).collect();
     }
     let mut wrong = Vec::new();
-    for (stage, at, done) in &deaths {
+    for (number, (stage, at, done)) in deaths.iter().enumerate() {
+        if number % 20 == 0 {
+            eprintln!("{number} of {} deaths", deaths.len());
+        }
         if let Err(why) = die(folder.path(), stage, *at, *done, &undisturbed[stage.name], &mut random) {
             eprintln!("{why}");
             wrong.push(why);

@@ -107,7 +107,7 @@ impl List {
                 let cells = self.cells.get(&object.id);
                 let calm = self.known.columns[index].name == "MESSAGE" && entry.health.state == State::Ready;
                 let text = cells.and_then(|cells| cells.texts.get(index)).cloned().unwrap_or_default();
-                let text = if self.known.columns[index].name == "REVISION" { brief(&text) } else { text };
+                let text = if self.known.columns[index].is_gist() { brief(&text) } else { text };
                 Piece::text(text, if calm { Role::Dim } else { Role::Text })
             }
             Shown::Age => {
@@ -132,7 +132,13 @@ fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     };
     let own = kind.columns.iter().enumerate().filter(|(_, column)| !said(column.name));
     for (index, column) in own {
-        let least = u16::try_from(column.name.len()).unwrap_or(12).max(if column.name == "REVISION" { 13 } else { 5 });
+        let least = match column.name {
+            "IMAGE" => 13,
+            _ if column.is_gist() => 13,
+            // A moment.
+            name if name.starts_with("LAST ") => 20,
+            name => u16::try_from(name.len()).unwrap_or(12).max(5),
+        };
         let rank = if column.wide { 30 } else { 110 };
         columns.push((Shown::Own(index), wish(column.name, least, least, false, rank)));
     }
