@@ -26,7 +26,7 @@ pub(super) struct Quick<'a> {
     nodes: Vec<Raw<'a>>,
     pub(super) open: Vec<Open>,
     /// A key or a dash stands there and its value is still to come.
-    awaits: bool,
+    expects: bool,
 }
 
 /// A collection whose end is still to come.
@@ -46,7 +46,7 @@ impl<'a> Quick<'a> {
             return None;
         }
         let (nodes, open) = (Vec::new(), Vec::new());
-        Some(Quick { text, limits, is_ascii, line_start: 0, line: 1, at: 0, begun: false, nodes, open, awaits: false })
+        Some(Quick { text, limits, is_ascii, line_start: 0, line: 1, at: 0, begun: false, nodes, open, expects: false })
     }
 
     /// The next document; `Some(None)` after the last.
@@ -154,7 +154,7 @@ impl<'a> Quick<'a> {
             open.children.push(node);
         }
         self.nodes.push(Raw { line: self.line, column, kind });
-        self.awaits = false;
+        self.expects = false;
         node
     }
 
@@ -163,7 +163,7 @@ impl<'a> Quick<'a> {
         Some(())
     }
 
-    /// The value that is awaited and does not come.
+    /// The value that is expected and does not come.
     fn absent(&mut self) {
         self.push_at(1, Kind::Scalar { text: "~".into(), style: Style::Plain, tag: None, absent: true });
     }
@@ -180,7 +180,7 @@ impl<'a> Quick<'a> {
     }
 
     pub(super) fn close(&mut self) {
-        if self.awaits {
+        if self.expects {
             self.absent();
         }
         let Some(open) = self.open.pop() else { return };
@@ -189,7 +189,7 @@ impl<'a> Quick<'a> {
         }
     }
 
-    /// What stands first on a line: the next key, the next item, or the value that is awaited.
+    /// What stands first on a line: the next key, the next item, or the value that is expected.
     fn content(&mut self, column: usize) -> Option<()> {
         let is_item = self.is_item();
         loop {
@@ -198,13 +198,13 @@ impl<'a> Quick<'a> {
             };
             let outer = top.column;
             if outer < column {
-                return if self.awaits { self.node(column, Some(outer)) } else { None };
+                return if self.expects { self.node(column, Some(outer)) } else { None };
             }
             if outer == column && !top.is_list && is_item {
-                return if self.awaits { self.beneath(column) } else { None };
+                return if self.expects { self.beneath(column) } else { None };
             }
             if outer == column && top.is_list == is_item {
-                if self.awaits {
+                if self.expects {
                     self.absent();
                 }
                 return if is_item { self.item(column) } else { self.entry(column) };
@@ -244,7 +244,7 @@ impl<'a> Quick<'a> {
     fn item(&mut self, column: usize) -> Option<()> {
         self.at += 1;
         if self.is_end()? {
-            self.awaits = true;
+            self.expects = true;
             return self.end_line();
         }
         self.skip_spaces();
@@ -262,7 +262,7 @@ impl<'a> Quick<'a> {
         self.scalar(start, text, style)?;
         self.at = end + 1;
         if self.is_end()? {
-            self.awaits = true;
+            self.expects = true;
             return self.end_line();
         }
         self.skip_spaces();
