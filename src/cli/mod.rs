@@ -28,6 +28,7 @@ mod export;
 mod get;
 mod global;
 mod image;
+mod later;
 mod log;
 mod logs;
 mod output;
@@ -44,6 +45,8 @@ mod suspend;
 mod trace;
 mod tree;
 mod version;
+
+use later::Later;
 
 pub use error::{CliError, Fault};
 pub use output::Output;
@@ -68,51 +71,51 @@ pub struct Weir {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// See GitOps happen, with no cluster: a fleet, two repositories, and a key that commits
-    Demo(demo::Args),
+    Demo(Later<demo::Args>),
     /// Serve the embedded API to kubectl, and reconcile on it
-    Serve(serve::Args),
+    Serve(Later<serve::Args>),
     /// Reconcile without a console
-    Run(run::Args),
+    Run(Later<run::Args>),
     /// Show objects in tables, or as json or yaml
-    Get(get::Args),
+    Get(Later<get::Args>),
     /// Show all about one object
-    Describe(describe::Args),
+    Describe(Later<describe::Args>),
     /// Show sources, what is built from them and what that applied
-    Tree(tree::Args),
+    Tree(Later<tree::Args>),
     /// Show what applied an object, and from which source
-    Trace(trace::Args),
+    Trace(Later<trace::Args>),
     /// Show what the next reconciliation of an object would change
-    Diff(diff::Args),
+    Diff(Later<diff::Args>),
     /// Show what controllers said lately
-    Events(events::Args),
+    Events(Later<events::Args>),
     /// Show weir's own log, by object
-    Logs(logs::Args),
+    Logs(Later<logs::Args>),
     /// Reconcile now, and wait for what comes of it
-    Reconcile(reconcile::Args),
+    Reconcile(Later<reconcile::Args>),
     /// Stop reconciling until resumed
-    Suspend(suspend::Args),
+    Suspend(Later<suspend::Args>),
     /// Reconcile again after a suspend
-    Resume(resume::Args),
+    Resume(Later<resume::Args>),
     /// Edit an object in your editor, with a check and a diff before it is sent
-    Edit(edit::Args),
+    Edit(Later<edit::Args>),
     /// Delete objects and what they own
-    Delete(delete::Args),
+    Delete(Later<delete::Args>),
     /// Apply documents from files; older API versions are converted, typos are found
-    Apply(apply::Args),
+    Apply(Later<apply::Args>),
     /// Create or change an object, or print it with --export
-    Create(create::Args),
+    Create(Later<create::Args>),
     /// Print what would be applied
-    Build(build::Args),
+    Build(Later<build::Args>),
     /// Choose tags and set images in files, as the image automation does
-    Image(image::Args),
+    Image(Later<image::Args>),
     /// Print objects as YAML for a Git repository
-    Export(export::Args),
+    Export(Later<export::Args>),
     /// Look at weir itself
-    Debug(debug::Args),
+    Debug(Later<debug::Args>),
     /// Print the version
-    Version(version::Args),
+    Version(Later<version::Args>),
     /// Print a completion script for a shell
-    Completion(completion::Args),
+    Completion(Later<completion::Args>),
 }
 
 /// What every command works with.
@@ -153,7 +156,12 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<(), CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    use tokio::runtime::Builder;
+
+    // What only computes is often done before further threads have started.
+    let alone =
+        matches!(command, Some(Command::Build(_) | Command::Image(_) | Command::Version(_) | Command::Completion(_)));
+    let runtime = if alone { Builder::new_current_thread() } else { Builder::new_multi_thread() }
         .enable_all()
         .build()
         .map_err(|e| CliError::internal(format!("threads cannot be started: {e}")))?;
@@ -163,28 +171,28 @@ fn start(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<()
 async fn dispatch(cx: &Cx, console: console::Args, command: Option<Command>) -> Result<(), CliError> {
     match command {
         None => console::run(cx, &console).await,
-        Some(Command::Demo(args)) => demo::run(cx, args).await,
-        Some(Command::Serve(args)) => serve::run(cx, args).await,
-        Some(Command::Run(args)) => run::run(cx, args).await,
-        Some(Command::Get(args)) => get::run(cx, args).await,
-        Some(Command::Describe(args)) => describe::run(cx, args).await,
-        Some(Command::Tree(args)) => tree::run(cx, args).await,
-        Some(Command::Trace(args)) => trace::run(cx, args).await,
-        Some(Command::Diff(args)) => diff::run(cx, args).await,
-        Some(Command::Debug(args)) => debug::run(cx, args).await,
-        Some(Command::Events(args)) => events::run(cx, args).await,
-        Some(Command::Logs(args)) => logs::run(cx, args).await,
-        Some(Command::Apply(args)) => apply::run(cx, args).await,
-        Some(Command::Reconcile(args)) => reconcile::run(cx, args).await,
-        Some(Command::Suspend(args)) => suspend::run(cx, args).await,
-        Some(Command::Resume(args)) => resume::run(cx, args).await,
-        Some(Command::Edit(args)) => edit::run(cx, args).await,
-        Some(Command::Delete(args)) => delete::run(cx, args).await,
-        Some(Command::Create(args)) => create::run(cx, args).await,
-        Some(Command::Build(args)) => build::run(cx, args).await,
-        Some(Command::Image(args)) => image::run(cx, args).await,
-        Some(Command::Export(args)) => export::run(cx, args).await,
-        Some(Command::Version(args)) => version::run(cx, &args),
-        Some(Command::Completion(args)) => completion::run(cx, &args),
+        Some(Command::Demo(args)) => demo::run(cx, args.0).await,
+        Some(Command::Serve(args)) => serve::run(cx, args.0).await,
+        Some(Command::Run(args)) => run::run(cx, args.0).await,
+        Some(Command::Get(args)) => get::run(cx, args.0).await,
+        Some(Command::Describe(args)) => describe::run(cx, args.0).await,
+        Some(Command::Tree(args)) => tree::run(cx, args.0).await,
+        Some(Command::Trace(args)) => trace::run(cx, args.0).await,
+        Some(Command::Diff(args)) => diff::run(cx, args.0).await,
+        Some(Command::Debug(args)) => debug::run(cx, args.0).await,
+        Some(Command::Events(args)) => events::run(cx, args.0).await,
+        Some(Command::Logs(args)) => logs::run(cx, args.0).await,
+        Some(Command::Apply(args)) => apply::run(cx, args.0).await,
+        Some(Command::Reconcile(args)) => reconcile::run(cx, args.0).await,
+        Some(Command::Suspend(args)) => suspend::run(cx, args.0).await,
+        Some(Command::Resume(args)) => resume::run(cx, args.0).await,
+        Some(Command::Edit(args)) => edit::run(cx, args.0).await,
+        Some(Command::Delete(args)) => delete::run(cx, args.0).await,
+        Some(Command::Create(args)) => create::run(cx, args.0).await,
+        Some(Command::Build(args)) => build::run(cx, args.0).await,
+        Some(Command::Image(args)) => image::run(cx, args.0).await,
+        Some(Command::Export(args)) => export::run(cx, args.0).await,
+        Some(Command::Version(args)) => version::run(cx, &args.0),
+        Some(Command::Completion(args)) => completion::run(cx, &args.0),
     }
 }

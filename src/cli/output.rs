@@ -18,6 +18,9 @@ pub struct Output {
     stderr_color: bool,
 }
 
+/// Bytes that are written at once; larger pieces are written as they are.
+const BUFFER: usize = 64 << 10;
+
 /// ANSI colours that every theme maps sensibly.
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
@@ -117,24 +120,32 @@ impl Output {
     /// Prints data as it is; a terminal gets it line by line through `Text`.
     pub fn data(&self, data: &str) -> Result<(), CliError> {
         if !self.stdout_is_terminal {
-            return self.write(data);
+            return self.write(&[data]);
         }
         let mut clean = String::with_capacity(data.len());
         for line in Text::lines(data.strip_suffix('\n').unwrap_or(data)) {
             clean.push_str(line.as_str());
             clean.push('\n');
         }
-        self.write(&clean)
+        self.write(&[clean])
+    }
+
+    /// Prints data that comes in pieces, as [`Output::data`].
+    pub fn pieces<S: AsRef<str>>(&self, pieces: &[S]) -> Result<(), CliError> {
+        if self.stdout_is_terminal {
+            return self.data(&pieces.iter().map(AsRef::as_ref).collect::<String>());
+        }
+        self.write(pieces)
     }
 
     /// Prints one line of text.
     pub fn line(&self, line: impl AsRef<str>) -> Result<(), CliError> {
-        self.write(&format!("{}\n", Text::new(line)))
+        self.write(&[format!("{}\n", Text::new(line))])
     }
 
     /// Prints one line that is clean already and may be tinted.
     pub fn painted(&self, line: &str) -> Result<(), CliError> {
-        self.write(&format!("{line}\n"))
+        self.write(&[format!("{line}\n")])
     }
 
     /// The lines of a diff with their signs.
@@ -172,7 +183,7 @@ impl Output {
 
     /// Prints a table.
     pub fn table(&self, table: &Table) -> Result<(), CliError> {
-        self.write(&table.render(self.stdout_color))
+        self.write(&[table.render(self.stdout_color)])
     }
 
     /// Colours a piece for stdout by how something is doing.
@@ -180,9 +191,10 @@ impl Output {
         if self.stdout_color { painted(state, text) } else { text.to_owned() }
     }
 
-    fn write(&self, text: &str) -> Result<(), CliError> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    fn write<S: AsRef<str>>(&self, pieces: &[S]) -> Result<(), CliError> {
+        let mut stdout = io::BufWriter::with_capacity(BUFFER, io::stdout().lock());
+        let written = pieces.iter().try_for_each(|piece| stdout.write_all(piece.as_ref().as_bytes()));
+        match written.and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
             // `weir get | head` closes early: silently done, with no message and the success of a reader who has enough.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(CliError::user("", "").with_code(0)),

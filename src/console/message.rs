@@ -135,15 +135,16 @@ pub enum Sifted {
 }
 
 /// How a list is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     pub by: By,
     pub reverse: bool,
 }
 
 /// The columns that a list can be sorted by without formatting a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum By {
+    #[default]
     Name,
     Status,
     Age,

@@ -11,24 +11,10 @@ use cel::objects::{Key, Map};
 use cel::{Context, Env, Program};
 use serde_json::Value;
 
-use crate::base::check_expression;
+use crate::base::{check_expression, loop_names, loops};
 
 /// Steps that the loops of one expression may take together.
 const STEPS: usize = 5_000_000;
-const LOOPS: [&str; 12] = [
-    "all",
-    "exists",
-    "exists_one",
-    "existsOne",
-    "map",
-    "filter",
-    "sortBy",
-    "optMap",
-    "optFlatMap",
-    "transformList",
-    "transformMap",
-    "bind",
-];
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -47,7 +33,7 @@ impl Expression {
         check_expression(text)?;
         let program = environment().compile(text).map_err(|error| one_line(&error.to_string()))?;
         if let Some(known) = variables {
-            let bound = bound_names(text);
+            let bound = loop_names(text);
             let references = program.references();
             let unknown = |name: &&str| !known.contains(name) && !bound.iter().any(|bound| bound == name);
             if let Some(name) = references.variables().into_iter().filter(|name| !is_type(name)).find(unknown) {
@@ -97,49 +83,6 @@ fn environment() -> Arc<Env> {
 fn is_type(name: &str) -> bool {
     ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "optional", "math"]
         .contains(&name)
-}
-
-/// The names that loops bind, e.g. `x` of `list.all(x, x > 1)`.
-fn bound_names(text: &str) -> Vec<String> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut names = Vec::new();
-    for (at, _) in text.match_indices('(').filter(|(at, _)| is_loop(&text[..*at])) {
-        for part in text[at + 1..].splitn(3, ',').take(2) {
-            let part = part.trim();
-            if !part.is_empty() && part.chars().all(is_name) {
-                names.push(part.to_owned());
-            }
-        }
-    }
-    names
-}
-
-/// Whether a loop's name stands at the end of a text.
-fn is_loop(before: &str) -> bool {
-    let word = before.trim_end();
-    let start = word.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
-    LOOPS.contains(&&word[start..])
-}
-
-/// How many loops there are, and how many at most stand in each other.
-fn loops(text: &str) -> (usize, u32) {
-    let (mut count, mut depth, mut deepest) = (0, 0_u32, 0);
-    let mut open = Vec::new();
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => {
-                let is_loop = is_loop(&text[..at]);
-                open.push(is_loop);
-                if is_loop {
-                    (count, depth) = (count + 1, depth + 1);
-                    deepest = deepest.max(depth);
-                }
-            }
-            ')' if open.pop() == Some(true) => depth -= 1,
-            _ => {}
-        }
-    }
-    (count, deepest)
 }
 
 /// The longest list or map in a document.

@@ -1,33 +1,42 @@
-//! The plainest globs: `*` is anything, and every other byte stands for itself or what the caller says.
+//! Globs: `*` is anything, and what stands for one character is for the caller to say.
 //!
 //! For patterns of foreign files; takes time in proportion to the product of both lengths at worst. Start with
 //! [`is_like`].
 
-/// Whether a text is like a pattern; `same` tells whether a byte of the pattern stands for one of the text.
-pub fn is_like(pattern: &[u8], text: &[u8], same: impl Fn(u8, u8) -> bool) -> bool {
-    let (mut at, mut position, mut star) = (0, 0, None);
+/// Whether a text is like a pattern.
+///
+/// `one` matches the start of a pattern that is no star with the start of a text, neither of them empty, and gives how
+/// many bytes of both that took.
+pub fn is_like(pattern: &[u8], text: &[u8], one: impl Fn(&[u8], &[u8]) -> Option<(usize, usize)>) -> bool {
+    let (mut at, mut position) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
     while position < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at + 1, position));
-                at += 1;
+        if pattern.get(at) == Some(&b'*') {
+            star = Some((at + 1, position));
+            at += 1;
+            continue;
+        }
+        let fits = if at < pattern.len() { one(&pattern[at..], &text[position..]) } else { None };
+        match (fits, star) {
+            (Some((used, eaten)), _) => {
+                at += used;
+                position += eaten;
             }
-            Some(byte) if same(*byte, text[position]) => {
-                at += 1;
-                position += 1;
+            // Let the last star swallow one more byte; earlier stars never need to be reconsidered.
+            (None, Some((after, from))) => {
+                star = Some((after, from + 1));
+                at = after;
+                position = from + 1;
             }
-            _ => match star {
-                // The star takes one byte more.
-                Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    at = after;
-                    position = from + 1;
-                }
-                None => return false,
-            },
+            (None, None) => return false,
         }
     }
     pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+/// A byte that stands for itself.
+pub fn literal(pattern: &[u8], text: &[u8]) -> Option<(usize, usize)> {
+    (pattern[0] == text[0]).then_some((1, 1))
 }
 
 #[cfg(test)]
@@ -36,7 +45,8 @@ mod tests {
 
     #[test]
     fn a_star_takes_anything() {
-        let like = |pattern: &str, text: &str| is_like(pattern.as_bytes(), text.as_bytes(), |p, t| p == b'?' || p == t);
+        let one = |pattern: &[u8], text: &[u8]| if pattern[0] == b'?' { Some((1, 1)) } else { literal(pattern, text) };
+        let like = |pattern: &str, text: &str| is_like(pattern.as_bytes(), text.as_bytes(), one);
         for (pattern, text) in [("*", ""), ("a*", "a"), ("*b*d", "abcbd"), ("a?c", "abc"), ("**", "x"), ("", "")] {
             assert!(like(pattern, text), "{pattern} {text}");
         }

@@ -6,6 +6,7 @@
 //!
 //! Source: fluxcd/pkg sourceignore, and go-git plumbing/format/gitignore for the meaning of a pattern.
 
+use super::glob::is_like;
 use crate::base::FileTree;
 
 /// The file in any directory that adds patterns for what lies beneath it.
@@ -178,31 +179,7 @@ fn parts_match(parts: &[String], path: &[&str]) -> bool {
 
 /// Matches one name: `*`, `?`, `[a-z]`, `[!a]`, `[^a]` and backslash. An unclosed bracket matches nothing.
 fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut position) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while position < name.len() {
-        if pattern.get(at) == Some(&b'*') {
-            star = Some((at + 1, position));
-            at += 1;
-            continue;
-        }
-        match one(&pattern[at..], &name[position..]) {
-            Some((used, eaten)) => {
-                at += used;
-                position += eaten;
-            }
-            None => match star {
-                // Let the last star swallow one more byte; earlier stars never need to be reconsidered.
-                Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    at = after;
-                    position = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
+    is_like(pattern, name, one)
 }
 
 /// Matches one character; gives what it used of the pattern and of the name, in bytes.

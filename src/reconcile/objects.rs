@@ -9,217 +9,99 @@ use crate::kinds::{
     image_repository, image_update_automation, kustomization, oci_repository,
 };
 
-impl Reconciled for GitRepository {
-    fn description() -> &'static Kind {
-        &git_repository::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
+/// What every kind keeps in the same places: `kinds` has one type of status for each, so no trait names its fields.
+macro_rules! usual {
+    ($module:ident) => {
+        fn description() -> &'static Kind {
+            &$module::KIND
         }
-    }
+
+        fn is_suspended(&self) -> bool {
+            self.spec.suspend == Some(true)
+        }
+
+        fn shared(&mut self) -> Shared<'_> {
+            let status = self.status.get_or_insert_default();
+            Shared {
+                conditions: &mut status.conditions,
+                observed_generation: &mut status.observed_generation,
+                last_handled: &mut status.last_handled_reconcile_at,
+            }
+        }
+    };
+}
+
+impl Reconciled for GitRepository {
+    usual!(git_repository);
 }
 
 impl Reconciled for Kustomization {
-    fn description() -> &'static Kind {
-        &kustomization::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
+    usual!(kustomization);
 }
 
 impl Reconciled for HelmRepository {
-    fn description() -> &'static Kind {
-        &helm_repository::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
+    usual!(helm_repository);
 
     fn is_static(&self) -> bool {
         self.spec.is_registry()
     }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
 }
 
 impl Reconciled for HelmChart {
-    fn description() -> &'static Kind {
-        &helm_chart::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
+    usual!(helm_chart);
 }
 
 impl Reconciled for OCIRepository {
-    fn description() -> &'static Kind {
-        &oci_repository::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
+    usual!(oci_repository);
 }
 
 impl Reconciled for HelmRelease {
-    fn description() -> &'static Kind {
-        &helm_release::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
-}
-
-impl Source for GitRepository {
-    fn artifact(&mut self) -> &mut Option<Artifact> {
-        &mut self.status.get_or_insert_default().artifact
-    }
-
-    fn url(&mut self) -> Option<&mut Option<String>> {
-        None
-    }
-}
-
-impl Source for HelmRepository {
-    fn artifact(&mut self) -> &mut Option<Artifact> {
-        &mut self.status.get_or_insert_default().artifact
-    }
-
-    fn url(&mut self) -> Option<&mut Option<String>> {
-        Some(&mut self.status.get_or_insert_default().url)
-    }
-}
-
-impl Source for HelmChart {
-    fn artifact(&mut self) -> &mut Option<Artifact> {
-        &mut self.status.get_or_insert_default().artifact
-    }
-
-    fn url(&mut self) -> Option<&mut Option<String>> {
-        Some(&mut self.status.get_or_insert_default().url)
-    }
-}
-
-impl Source for OCIRepository {
-    fn artifact(&mut self) -> &mut Option<Artifact> {
-        &mut self.status.get_or_insert_default().artifact
-    }
-
-    fn url(&mut self) -> Option<&mut Option<String>> {
-        Some(&mut self.status.get_or_insert_default().url)
-    }
+    usual!(helm_release);
 }
 
 impl Reconciled for ImageRepository {
-    fn description() -> &'static Kind {
-        &image_repository::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
+    usual!(image_repository);
 }
 
 impl Reconciled for ImagePolicy {
-    fn description() -> &'static Kind {
-        &image_policy::KIND
-    }
-
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
-        }
-    }
+    usual!(image_policy);
 }
 
 impl Reconciled for ImageUpdateAutomation {
-    fn description() -> &'static Kind {
-        &image_update_automation::KIND
-    }
+    usual!(image_update_automation);
+}
 
-    fn is_suspended(&self) -> bool {
-        self.spec.suspend == Some(true)
-    }
-
-    fn shared(&mut self) -> Shared<'_> {
-        let status = self.status.get_or_insert_default();
-        Shared {
-            conditions: &mut status.conditions,
-            observed_generation: &mut status.observed_generation,
-            last_handled: &mut status.last_handled_reconcile_at,
+macro_rules! artifact {
+    () => {
+        fn artifact(&mut self) -> &mut Option<Artifact> {
+            &mut self.status.get_or_insert_default().artifact
         }
-    }
+    };
+}
+
+macro_rules! url {
+    () => {
+        fn url(&mut self) -> Option<&mut Option<String>> {
+            Some(&mut self.status.get_or_insert_default().url)
+        }
+    };
+}
+
+impl Source for GitRepository {
+    artifact!();
+}
+
+impl Source for HelmRepository {
+    artifact!();
+    url!();
+}
+
+impl Source for HelmChart {
+    artifact!();
+    url!();
+}
+
+impl Source for OCIRepository {
+    artifact!();
+    url!();
 }

@@ -29,7 +29,9 @@ pub(super) trait Source: Reconciled {
     /// `status.artifact`, with an empty status made where there was none.
     fn artifact(&mut self) -> &mut Option<Artifact>;
     /// `status.url`, where the kind has it: the artifact under a name that stays.
-    fn url(&mut self) -> Option<&mut Option<String>>;
+    fn url(&mut self) -> Option<&mut Option<String>> {
+        None
+    }
 }
 
 /// Removes old files and checks that the recorded one is there and as it was; forgets it otherwise.

@@ -1,7 +1,7 @@
 //! `weir build chart` beside `helm template`: time and peak memory of whole processes on real charts.
 //!
-//! `WEIR_HELM=path WEIR_CHARTS=dir:dir cargo bench --bench charts`. Each command renders each chart several times with
-//! its defaults; the fastest run counts, since load only adds. The outputs must have the same objects in the same order.
+//! `WEIR_HELM=path WEIR_CHARTS=dir:dir cargo bench --bench charts`. The commands render each chart several times
+//! with its defaults, in turns. The outputs must have the same objects in the same order.
 //! Without the reference only weir is measured. `WEIR_BINARY` names another weir.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 mod process;
 
-use process::measure;
+use process::{Subject, report};
 
-const RUNS: u32 = 20;
+const RUNS: usize = 30;
 
 fn kinds(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -32,17 +32,13 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     for chart in charts.split(':').map(Path::new) {
         let name = chart.file_name().unwrap().to_string_lossy();
-        let mine = folder.path().join("weir.yaml");
-        let (time, memory) = measure(&weir, &["build", "chart"], chart, &mine, RUNS);
-        println!("{name}: {} objects: weir {time:?}, {memory} KiB", kinds(&mine).len());
-        let Some(reference) = &reference else { continue };
-        let other = folder.path().join("helm.yaml");
-        let (theirs, more) = measure(reference, &["template"], chart, &other, RUNS);
-        assert!(kinds(&mine) == kinds(&other), "{name}: the outputs differ");
-        #[allow(clippy::cast_precision_loss)]
-        let (faster, leaner) = (theirs.as_secs_f64() / time.as_secs_f64(), more as f64 / memory as f64);
-        println!(
-            "{name}: helm {theirs:?}, {more} KiB: weir is {faster:.1} times faster in 1/{leaner:.1} of the memory"
-        );
+        let (mine, other) = (folder.path().join("weir.yaml"), folder.path().join("helm.yaml"));
+        let mut subjects = vec![Subject { program: &weir, arguments: &["build", "chart"], output: &mine }];
+        if let Some(reference) = &reference {
+            subjects.push(Subject { program: reference, arguments: &["template"], output: &other });
+        }
+        report(&name, &subjects, chart, RUNS);
+        println!("{name}: {} objects", kinds(&mine).len());
+        assert!(reference.is_none() || kinds(&mine) == kinds(&other), "{name}: the outputs differ");
     }
 }

@@ -6,12 +6,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 
 use super::pull::{Place, pull};
-use super::{BYTES, FILES, in_background, put};
+use super::{BYTES, FILES, put};
 use crate::base::FileTree;
 use crate::cli::{CliError, Cx};
 use crate::engine::chart::{
@@ -25,6 +26,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const STACK: usize = 16 << 20;
 /// What a large chart may take of memory before its thread's heap grows page by page.
 const ROOM: usize = 24 << 20;
+/// From this many files on, two threads read them.
+const MANY: usize = 100;
 /// The longest packaged chart or file of values that is read.
 const FILE_BYTES: u64 = 100 << 20;
 
@@ -93,27 +96,23 @@ struct Given {
 
 pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     let namespace = if cx.global.names_namespace() { cx.global.namespace() } else { "default".into() };
-    let output = args.output.clone();
     let fetched = match args.place.is_remote(&args.chart) {
         true => Some(pull(&args.chart, &args.place).await?),
         false => None,
     };
-    let work = move || on_a_deep_stack(move || build(&args, &namespace, fetched.as_deref()));
-    let (text, warnings) = in_background(work).await?;
-    warnings.iter().for_each(|warning| cx.output.warning(warning));
-    put(cx, &text, output.as_deref())
+    on_a_deep_stack(|| build(cx, &args, &namespace, fetched.as_deref()))
 }
 
-/// Runs on a thread whose stack holds the deepest templates that are allowed.
-fn on_a_deep_stack<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
-) -> Result<T, CliError> {
-    let thread = std::thread::Builder::new().name("chart".into()).stack_size(STACK).spawn(work);
-    let thread = thread.map_err(|e| CliError::internal(format!("no thread can be started: {e}")))?;
-    thread.join().map_err(|_| CliError::internal("the chart could not be rendered: a thread panicked"))?
+/// Runs on a thread whose stack holds the deepest templates that are allowed, while nothing else is to be done.
+fn on_a_deep_stack(work: impl FnOnce() -> Result<(), CliError> + Send) -> Result<(), CliError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("chart".into()).stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|e| CliError::internal(format!("no thread can be started: {e}")))?;
+        thread.join().map_err(|_| CliError::internal("the chart could not be rendered: a thread panicked"))?
+    })
 }
 
-fn build(args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(String, Vec<String>), CliError> {
+fn build(cx: &Cx, args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(), CliError> {
     make_room();
     check_name(&args.name)?;
     let chart = match fetched {
@@ -149,14 +148,18 @@ fn build(args: &Args, namespace: &str, fetched: Option<&[u8]>) -> Result<(String
     };
     let rendered = rendered.map_err(told)?;
     let shown = Shown { crds: args.include_crds, hooks: !args.no_hooks, tests: !args.skip_tests };
-    let text = match args.show_only.as_slice() {
-        [] => rendered.print(shown),
-        globs => rendered.print_only(shown, globs).map_err(told)?,
+    let pieces = match args.show_only.as_slice() {
+        [] => rendered.pieces(shown),
+        globs => vec![rendered.print_only(shown, globs).map_err(told)?.into()],
     };
-    let deprecated = chart.metadata.deprecated.then(|| format!("the chart {} is deprecated", chart.metadata.name));
+    if chart.metadata.deprecated {
+        cx.output.warning(format!("the chart {} is deprecated", chart.metadata.name));
+    }
+    put(cx, &pieces, args.output.as_deref())?;
+    drop(pieces);
     // The process ends with this: taking large charts apart would only delay it.
     std::mem::forget((chart, rendered));
-    Ok((text, deprecated.into_iter().collect()))
+    Ok(())
 }
 
 /// The heap of a thread (glibc's) grows by a call of the kernel for every page. A block that is taken and given back
@@ -250,7 +253,7 @@ fn read_directory(root: &Path) -> Result<FileTree, CliError> {
     // What the chart ignores is not even read.
     let rules = std::fs::read(real.join(".helmignore")).unwrap_or_default();
     let rules = ignore::Rules::read(&String::from_utf8_lossy(&rules));
-    let (mut tree, mut bytes) = (FileTree::default(), 0);
+    let mut files = Vec::new();
     let mut left: Vec<(PathBuf, String, usize)> = vec![(real.clone(), String::new(), 0)];
     while let Some((directory, below, depth)) = left.pop() {
         for entry in std::fs::read_dir(&directory).map_err(|e| unreadable(&directory, e))? {
@@ -273,15 +276,50 @@ fn read_directory(root: &Path) -> Result<FileTree, CliError> {
             if rules.ignores(&name) {
                 continue;
             }
-            let content = read_shared(&target)?;
-            bytes += content.len() as u64;
-            if tree.len() >= FILES || bytes > BYTES {
-                return Err(CliError::user(format!("{} holds too many files for a chart", root.display()), ""));
+            if files.len() >= FILES {
+                return Err(too_many(root));
             }
-            tree.insert(&name, content).map_err(|e| CliError::user(format!("{}: {e}", root.display()), ""))?;
+            files.push((name, target));
         }
     }
+    let mut tree = FileTree::default();
+    for (at, content) in read_all(root, &files)? {
+        tree.insert(&files[at].0, content).map_err(|e| CliError::user(format!("{}: {e}", root.display()), ""))?;
+    }
     Ok(tree)
+}
+
+/// Indices of files, and what is in them.
+type Contents = Vec<(usize, Arc<[u8]>)>;
+
+fn too_many(root: &Path) -> CliError {
+    CliError::user(format!("{} holds too many files for a chart", root.display()), "")
+}
+
+/// The contents of files by their index, in any order; of many files by two threads, each of which takes the next.
+fn read_all(root: &Path, files: &[(String, PathBuf)]) -> Result<Contents, CliError> {
+    let (next, bytes) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let read = || -> Result<Contents, CliError> {
+        let mut contents = Contents::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some((_, path)) = files.get(at) else { return Ok(contents) };
+            let content = read_shared(path)?;
+            if bytes.fetch_add(content.len() as u64, Ordering::Relaxed) > BYTES {
+                return Err(too_many(root));
+            }
+            contents.push((at, content));
+        }
+    };
+    if files.len() < MANY {
+        return read();
+    }
+    std::thread::scope(|scope| {
+        let other = scope.spawn(read);
+        let mut contents = read()?;
+        contents.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        Ok(contents)
+    })
 }
 
 impl Given {

@@ -70,7 +70,7 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
             }
         })
     };
-    put(cx, &in_background(work).await?, args.output.as_deref())
+    put(cx, &[in_background(work).await?], args.output.as_deref())
 }
 
 fn render(

@@ -57,5 +57,5 @@ pub async fn run(cx: &Cx, args: Args) -> Result<(), CliError> {
     };
     let (text, warnings) = in_background(work).await?;
     warnings.iter().for_each(|warning| cx.output.warning(warning));
-    put(cx, &text, args.output.as_deref())
+    put(cx, &[text], args.output.as_deref())
 }

@@ -3,6 +3,8 @@
 //! Bases may lie beside the directory that is built, so more is read around it until the build has all it names; here is
 //! how, and the commands are in files of their own.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -131,9 +133,11 @@ pub(super) async fn in_background<T: Send + 'static>(
     done.map_err(|e| CliError::internal(format!("the build ended: {e}")))?
 }
 
-/// Prints a result, or writes it to a file.
-fn put(cx: &Cx, text: &str, output: Option<&Path>) -> Result<(), CliError> {
-    let Some(path) = output else { return cx.output.data(text) };
+/// Prints a result that comes in pieces, or writes it to a file.
+fn put<S: AsRef<str>>(cx: &Cx, pieces: &[S], output: Option<&Path>) -> Result<(), CliError> {
+    let Some(path) = output else { return cx.output.pieces(pieces) };
     let failed = |e| CliError::user(format!("{} cannot be written: {e}", path.display()), "");
-    std::fs::write(path, text).map_err(failed)
+    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+    pieces.iter().try_for_each(|piece| file.write_all(piece.as_ref().as_bytes())).map_err(failed)?;
+    file.flush().map_err(failed)
 }

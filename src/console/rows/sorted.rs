@@ -52,14 +52,16 @@ impl Order {
 }
 
 impl Sorted {
-    /// Takes all objects of a kind.
-    pub fn new(store: &Store, group: &str, kind: &str) -> Self {
-        let entries = store.of_kind(group, kind);
+    /// Takes all objects of a kind, in an order.
+    pub fn new(store: &Store, group: &str, kind: &str, order: Order) -> Self {
+        let mut entries = store.of_kind(group, kind);
         let all = entries.iter().map(|entry| (entry.object.id.clone(), entry.clone())).collect();
         let mut counts = [0; 7];
         entries.iter().for_each(|entry| counts[entry.health.state as usize] += 1);
         // The store hands them out by namespace and name.
-        let order = Order { by: By::Name, reverse: false };
+        if order != Order::default() {
+            entries.sort_unstable_by(|a, b| order.compare(a, b));
+        }
         Sorted {
             all,
             rows: entries,
@@ -222,7 +224,7 @@ mod tests {
             steps in prop::collection::vec((0u32..12, 0u8..4, 0u8..3, 0u8..6), 1..60)
         ) {
             let store = Store::new();
-            let mut sorted = Sorted::new(&store, "", "Pod");
+            let mut sorted = Sorted::new(&store, "", "Pod", Order::default());
             let mut version = 0;
             for (name, what, by, view) in steps {
                 version += 1;
@@ -240,7 +242,7 @@ mod tests {
                     2 => drop(sorted.set_filter("", true)),
                     _ => {}
                 }
-                let mut anew = Sorted::new(&store, "", "Pod");
+                let mut anew = Sorted::new(&store, "", "Pod", Order::default());
                 anew.set_order(sorted.order());
                 anew.set_filter(sorted.query(), sorted.only_problems());
                 prop_assert_eq!(sorted.counts(), anew.counts());
@@ -256,7 +258,7 @@ mod tests {
     fn what_changes_while_a_sieve_runs_is_not_lost() {
         let store = Store::new();
         store.put((0..3_000).map(|name| pod(name, 1, "Running")).collect());
-        let mut sorted = Sorted::new(&store, "", "Pod");
+        let mut sorted = Sorted::new(&store, "", "Pod", Order::default());
         let sieve = sorted.set_filter("pod-1", false).expect("so many rows are sifted outside");
         let gone = Id::new("", "Pod", "ns-1", "pod-1");
         store.remove(std::slice::from_ref(&gone));
@@ -266,7 +268,7 @@ mod tests {
         let super::super::super::message::Sifted::Entries(rows) = super::super::sift(sieve) else { panic!() };
         sorted.sifted(&store, rows);
         assert!(sorted.row_of(&new).is_some() && sorted.row_of(&gone).is_none());
-        let mut anew = Sorted::new(&store, "", "Pod");
+        let mut anew = Sorted::new(&store, "", "Pod", Order::default());
         let sieve = anew.set_filter("pod-1", false).unwrap();
         let super::super::super::message::Sifted::Entries(rows) = super::super::sift(sieve) else { panic!() };
         assert_eq!(names(&sorted).len(), rows.len());

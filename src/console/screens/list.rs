@@ -58,7 +58,9 @@ impl Shown {
 impl List {
     pub fn new(cx: &Shared, group: &str, kind: &str) -> Self {
         let known = kinds::of(group, kind);
-        let sorted = Sorted::new(&cx.store, group, kind);
+        // What happened is asked for by when.
+        let order = if tells_of_others(known) { Order { by: By::Age, reverse: false } } else { Order::default() };
+        let sorted = Sorted::new(&cx.store, group, kind, order);
         let (columns, wishes) = columns_of(known).into_iter().unzip();
         List {
             group: group.into(),
@@ -117,6 +119,11 @@ impl List {
     }
 }
 
+/// Whether objects of the kind are about others, as events are: their own names say nothing.
+fn tells_of_others(kind: &Kind) -> bool {
+    kind.columns.iter().any(|column| column.name == "OBJECT")
+}
+
 /// Namespace, name and status first, age before the message, and what the kind brings in between.
 fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     let wish = |title, wanted, least, greedy, rank| Wish { title, wanted, least, greedy, rank };
@@ -124,7 +131,9 @@ fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     if kind.namespaced {
         columns.push((Shown::Namespace, wish("NAMESPACE", 9, 8, false, 120)));
     }
-    columns.push((Shown::Name, wish("NAME", 12, 14, false, 255)));
+    if !tells_of_others(kind) {
+        columns.push((Shown::Name, wish("NAME", 12, 14, false, 255)));
+    }
     columns.push((Shown::Status, wish("STATUS", STATUS, STATUS, false, 200)));
     // Sign and word say already what these say; a Deployment's READY counts its pods and stays.
     let said = |name: &str| {
@@ -134,6 +143,8 @@ fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     for (index, column) in own {
         let least = match column.name {
             "IMAGE" => 13,
+            "OBJECT" => 20,
+            "REASON" => 12,
             _ if column.is_gist() => 13,
             // A moment.
             name if name.starts_with("LAST ") => 20,

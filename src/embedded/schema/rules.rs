@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use cel::objects::{Key, Map as CelMap, OptionalValue};
 use cel::{Context, ExecutionError, Program};
-use regex::Regex;
 use serde_json::Value;
 
 use super::cause::Cause;
 use super::library;
 use super::lists::{item_key, old_items};
 use super::node::{Additional, Arena, Node, NodeId, Shape};
-use crate::base::check_expression;
+use crate::base::{check_expression, loop_names};
 use crate::embedded::patch::equal;
 
 /// One rule of a schema node.
@@ -64,7 +63,7 @@ fn compile(text: &str) -> Result<Arc<Program>, String> {
     check_expression(text)?;
     let program = library::environment().compile(text).map_err(|e| e.to_string())?;
     let references = program.references();
-    let bound = loop_variables(text);
+    let bound = loop_names(text);
     let is_known = |name: &str| library::is_variable(name) || bound.iter().any(|bound| bound == name);
     if let Some(name) = references.variables().into_iter().find(|name| !is_known(name)) {
         return Err(format!("undeclared reference to '{name}' (in container '')"));
@@ -73,19 +72,6 @@ fn compile(text: &str) -> Result<Arc<Program>, String> {
         return Err(format!("undeclared reference to '{name}' (in container '')"));
     }
     Ok(Arc::new(program))
-}
-
-/// The names that macros bind, e.g. `x` of `list.all(x, x > 1)`.
-fn loop_variables(text: &str) -> Vec<String> {
-    let macros =
-        r"\b(?:all|exists|exists_one|existsOne|map|filter|optMap|optFlatMap|sortBy|bind|transformList|transformMap)";
-    let name = r"([A-Za-z_][A-Za-z0-9_]*)";
-    let pattern = Regex::new(&format!(r"{macros}\(\s*{name}\s*,(?:\s*{name}\s*,)?"));
-    let captures = |pattern: Regex| -> Vec<String> {
-        let groups = pattern.captures_iter(text).flat_map(|found| [found.get(1), found.get(2)]);
-        groups.flatten().map(|name| name.as_str().to_string()).collect()
-    };
-    pattern.map(captures).unwrap_or_default()
 }
 
 /// Whether any rule stands at a node or below.

@@ -43,13 +43,10 @@ impl Pattern {
     }
 
     fn ignores(&self, path: &str, name: &str, directory: bool) -> bool {
-        let matches = matches(&self.glob, if self.whole { path } else { name });
-        match (self.negates, self.directories_only) {
-            (true, true) => !directory || !matches,
-            (true, false) => !matches,
-            (false, true) => directory && matches,
-            (false, false) => matches,
+        if self.directories_only && !directory {
+            return self.negates;
         }
+        matches(&self.glob, if self.whole { path } else { name }) != self.negates
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Start with [`Rendered::print`]. Source: helm pkg/cmd (template.go), pkg/action (renderResources).
 
-use super::manifests::{Manifest, split};
+use std::borrow::Cow;
+
+use super::manifests::split;
 use super::{ChartError, Rendered, ignore};
 
 /// What of a rendered chart is printed.
@@ -22,20 +24,23 @@ impl Rendered {
 
     /// What `helm template` prints, with or without some of its parts.
     pub fn print(&self, shown: Shown) -> String {
-        let length = |manifest: &Manifest| manifest.path.len() + manifest.text.len() + 20;
-        let hooks = self.hooks.iter().map(|hook| &hook.manifest);
-        let mut out = String::with_capacity(self.manifests.iter().chain(hooks).map(length).sum());
+        self.pieces(shown).concat()
+    }
+
+    /// As [`Rendered::print`], in pieces: what is only written on need not be put together.
+    pub fn pieces(&self, shown: Shown) -> Vec<Cow<'_, str>> {
+        let mut out = Vec::new();
         for file in self.crds.iter().filter(|_| shown.crds) {
-            section(&mut out, &file.path, &file.text());
+            section(&mut out, &file.path, file.text());
         }
         for manifest in &self.manifests {
-            section(&mut out, &manifest.path, &manifest.text);
+            section(&mut out, &manifest.path, Cow::Borrowed(&manifest.text));
         }
-        out.truncate(out.trim_end().len());
-        out.push('\n');
+        trim_end(&mut out);
+        out.push("\n".into());
         let is_shown = |events: &[String]| shown.hooks && (shown.tests || !events.iter().any(|event| event == "test"));
         for hook in self.hooks.iter().filter(|hook| is_shown(&hook.events)) {
-            section(&mut out, &hook.manifest.path, &hook.manifest.text);
+            section(&mut out, &hook.manifest.path, Cow::Borrowed(&hook.manifest.text));
         }
         out
     }
@@ -61,9 +66,23 @@ impl Rendered {
     }
 }
 
-fn section(out: &mut String, path: &str, text: &str) {
-    for part in ["---\n# Source: ", path, "\n", text, "\n"] {
-        out.push_str(part);
+fn section<'r>(out: &mut Vec<Cow<'r, str>>, path: &'r str, text: Cow<'r, str>) {
+    out.extend(["---\n# Source: ".into(), path.into(), "\n".into(), text, "\n".into()]);
+}
+
+fn trim_end(pieces: &mut Vec<Cow<'_, str>>) {
+    while let Some(last) = pieces.pop() {
+        let kept = last.trim_end().len();
+        if kept > 0 {
+            pieces.push(match last {
+                Cow::Borrowed(text) => Cow::Borrowed(&text[..kept]),
+                Cow::Owned(mut text) => {
+                    text.truncate(kept);
+                    Cow::Owned(text)
+                }
+            });
+            return;
+        }
     }
 }
 

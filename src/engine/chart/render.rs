@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use serde_json::Value as Json;
 
@@ -100,12 +99,12 @@ impl Chart {
         plan.add(&chart, "", root, true);
         let notes_path = format!("{}/templates/NOTES.txt", chart.metadata.name);
         let mut notes = None;
-        let (ran, files) = while_cut(|cutter| {
+        let is_large = plan.templates.iter().map(|planned| planned.text.len()).sum::<usize>() > ASIDE;
+        let (ran, files) = while_cut(is_large, |take| {
             plan.run(world, &mut |path, text| match path.ends_with("NOTES.txt") {
                 true if path == notes_path => notes = Some(text),
                 true => {}
-                // It ends only with all that were sent.
-                false => drop(cutter.send((path.to_owned(), text))),
+                false => take(path, text),
             })
         });
         ran?;
@@ -116,17 +115,32 @@ impl Chart {
     }
 }
 
-/// Cuts files into documents beside what makes them: reading YAML takes about as long as running templates.
-fn while_cut<T>(make: impl FnOnce(&Sender<(String, String)>) -> T) -> (T, Vec<Cut>) {
-    std::thread::scope(|scope| {
-        let (sender, files) = std::sync::mpsc::channel::<(String, String)>();
-        let cut_all = move || files.into_iter().map(|(path, text)| (cut(&path, &text), path)).collect::<Vec<_>>();
-        let cutter = scope.spawn(cut_all);
-        let made = make(&sender);
+/// Templates of more bytes than this are worth a thread of their own for what comes after them.
+const ASIDE: usize = 256 << 10;
+
+/// Cuts files into documents, those of a large chart beside what makes them: reading YAML takes about as long as running
+/// templates.
+fn while_cut<T>(is_large: bool, make: impl FnOnce(&mut dyn FnMut(&str, String)) -> T) -> (T, Vec<Cut>) {
+    let mut files = Vec::new();
+    if !is_large {
+        let made = make(&mut |path, text| files.push((path.to_owned(), cut(path, &text))));
+        return (made, files);
+    }
+    let made = std::thread::scope(|scope| {
+        let (sender, texts) = std::sync::mpsc::channel::<(String, String)>();
+        let cutter = scope.spawn(|| {
+            for (path, text) in texts {
+                let pieces = cut(&path, &text);
+                files.push((path, pieces));
+            }
+        });
+        // It ends only with all that were sent.
+        let made = make(&mut |path, text| drop(sender.send((path.to_owned(), text))));
         drop(sender);
-        let files = cutter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (made, files.into_iter().map(|(pieces, path)| (path, pieces)).collect())
-    })
+        cutter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        made
+    });
+    (made, files)
 }
 
 /// A version without what a provider adds.

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::base::Stamp;
-use crate::engine::glob::is_like;
+use crate::engine::glob::{is_like, literal};
 use crate::engine::go_regex;
 use crate::engine::semver_range::{Range, parse_loosely};
 
@@ -83,7 +83,7 @@ impl Pattern {
             return false;
         }
         match &self.rule {
-            Rule::Glob(glob) => is_like(glob.as_bytes(), tag.as_bytes(), |wanted, found| wanted == found),
+            Rule::Glob(glob) => is_like(glob.as_bytes(), tag.as_bytes(), literal),
             Rule::Regex(regex) => regex.as_ref().is_none_or(|regex| regex.is_match(tag)),
             Rule::Semver(None) => true,
             Rule::Semver(Some(range)) => parse_loosely(tag).is_some_and(|version| range.matches(&version)),

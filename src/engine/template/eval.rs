@@ -10,7 +10,7 @@ use super::error::{Answer, Failure, FailureKind};
 use super::held::Held;
 use super::methods;
 use super::run::Machine;
-use super::tree::{Command, Path, Pipe, Word, WordKind};
+use super::tree::{Command, Pipe, Shown, Span, Word, WordKind};
 use super::value::{Fields, Value};
 
 impl Machine<'_> {
@@ -22,7 +22,7 @@ impl Machine<'_> {
             value = self.command(dot, command, Some(value))?.value;
         }
         for (name, slot) in &pipe.variables {
-            self.set(name, *slot, Held::plain(value.clone()))?;
+            self.set(*name, *slot, Held::plain(value.clone()))?;
         }
         Ok(value)
     }
@@ -32,11 +32,11 @@ impl Machine<'_> {
         match &word.kind {
             WordKind::Field(fields) => {
                 self.at = word.mark.id;
-                return self.chain(dot, dot.clone(), word, fields, args, last);
+                return self.chain(dot, dot.clone(), word, *fields, args, last);
             }
             WordKind::Chain { of, fields } => {
                 let receiver = self.chain_start(dot, word, of)?;
-                return self.chain(dot, receiver, word, fields, args, last);
+                return self.chain(dot, receiver, word, *fields, args, last);
             }
             WordKind::Function(function) => {
                 self.at = word.mark.id;
@@ -48,12 +48,12 @@ impl Machine<'_> {
             }
             WordKind::Variable { name, slot, fields } => {
                 self.at = word.mark.id;
-                let value = self.variable(name, *slot)?;
+                let value = self.variable(*name, *slot)?;
                 if fields.is_empty() {
                     self.refuse_arguments(word, args, last.as_ref())?;
                     return Ok(value);
                 }
-                return self.chain(dot, value, word, fields, args, last);
+                return self.chain(dot, value, word, *fields, args, last);
             }
             _ => {}
         }
@@ -70,14 +70,19 @@ impl Machine<'_> {
         if args.is_empty() && last.is_none() {
             return Ok(());
         }
-        Err(self.fail(format!("can't give argument to non-function {word}")))
+        Err(self.fail(format!("can't give argument to non-function {}", self.shown(word))))
     }
 
-    fn variable(&self, name: &str, slot: Option<u32>) -> Answer<Held> {
+    fn variable(&self, name: Span, slot: Option<u32>) -> Answer<Held> {
         match slot {
             Some(slot) => Ok(self.stack[self.base + slot as usize].clone()),
-            None => Err(self.fail(format!("undefined variable: {name}"))),
+            None => Err(self.undefined(name)),
         }
+    }
+
+    /// A word of the tree that runs, as Go writes it.
+    fn shown(&self, word: &Word) -> String {
+        Shown(word, &self.tree.text).to_string()
     }
 
     /// A literal where no type is asked for.
@@ -96,14 +101,14 @@ impl Machine<'_> {
                     None => Err(self.fail(format!("{} overflows int", number.text))),
                 }
             }
-            _ => Err(self.fail(format!("can't evaluate command {}", super::text::quote(&word.to_string())))),
+            _ => Err(self.fail(format!("can't evaluate command {}", super::text::quote(&self.shown(word))))),
         }
     }
 
     fn chain_start(&mut self, dot: &Held, word: &Word, of: &Word) -> Answer<Held> {
         self.at = word.mark.id;
         if matches!(of.kind, WordKind::Nil) {
-            return Err(self.fail(format!("indirection through explicit nil in {word}")));
+            return Err(self.fail(format!("indirection through explicit nil in {}", self.shown(word))));
         }
         self.held(dot, of, Type::Any)
     }
@@ -114,12 +119,13 @@ impl Machine<'_> {
         dot: &Held,
         mut receiver: Held,
         word: &Word,
-        fields: &Path,
+        fields: Span,
         args: &[Word],
         last: Option<Value>,
     ) -> Answer<Held> {
-        let (way, end) = fields.split_last();
-        for field in way {
+        let tree = Rc::clone(&self.tree);
+        let (way, end) = fields.of(&tree.text).rsplit_once('.').unwrap_or_default();
+        for field in way.split('.').skip(1) {
             receiver = self.field(dot, field, word, &[], None, &receiver)?;
         }
         self.field(dot, end, word, args, last, &receiver)
@@ -206,7 +212,7 @@ impl Machine<'_> {
             }
             Body::Call => {
                 let (value, callee) = match args.first() {
-                    Some(word) => (self.held(dot, word, Type::Reflect)?.value, word.to_string()),
+                    Some(word) => (self.held(dot, word, Type::Reflect)?.value, self.shown(word)),
                     None => (last.unwrap_or_default(), String::new()),
                 };
                 return Err(self.calling(name, node, super::builtin::not_callable(&callee, &value)));
@@ -273,13 +279,13 @@ impl Machine<'_> {
             WordKind::Nil if kind.takes_nil() => Ok(Held::default()),
             WordKind::Nil => Err(self.fail(format!("cannot assign nil to {}", kind.name()))),
             WordKind::Field(fields) => {
-                let held = self.chain(dot, dot.clone(), word, fields, &[], None)?;
+                let held = self.chain(dot, dot.clone(), word, *fields, &[], None)?;
                 self.validate(held, kind)
             }
             WordKind::Variable { name, slot, fields } => {
-                let mut held = self.variable(name, *slot)?;
+                let mut held = self.variable(*name, *slot)?;
                 if !fields.is_empty() {
-                    held = self.chain(dot, held, word, fields, &[], None)?;
+                    held = self.chain(dot, held, word, *fields, &[], None)?;
                 }
                 self.validate(held, kind)
             }
@@ -293,7 +299,7 @@ impl Machine<'_> {
             }
             WordKind::Chain { of, fields } => {
                 let receiver = self.chain_start(dot, word, of)?;
-                let held = self.chain(dot, receiver, word, fields, &[], None)?;
+                let held = self.chain(dot, receiver, word, *fields, &[], None)?;
                 self.validate(held, kind)
             }
             WordKind::Bool(_) | WordKind::Number(_) | WordKind::Text { .. } => {
@@ -322,9 +328,9 @@ impl Machine<'_> {
             (Type::Float, _) => "float",
             (Type::Uint32, _) => "unsigned integer",
             (Type::Map | Type::List | Type::Time | Type::Certificate, _) => {
-                return Err(self.fail(format!("can't handle {word} for arg of type {}", kind.name())));
+                return Err(self.fail(format!("can't handle {} for arg of type {}", self.shown(word), kind.name())));
             }
         };
-        Err(self.fail(format!("expected {expected}; found {word}")))
+        Err(self.fail(format!("expected {expected}; found {}", self.shown(word))))
     }
 }

@@ -50,13 +50,13 @@ pub(super) struct Token<'t> {
 }
 
 const LEFT: &str = "{{";
-const RIGHT: &str = "}}";
+pub(super) const RIGHT: &str = "}}";
 
 fn is_word(c: char) -> bool {
     c == '_' || c.is_alphabetic() || c.is_numeric()
 }
 
-fn spaces(c: char) -> bool {
+pub(super) fn spaces(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
@@ -76,7 +76,7 @@ impl<'t> Lexer<'t> {
         Lexer { input, position: 0, start: 0, inside: false, parens: 0, failed: false, message: String::new() }
     }
 
-    fn rest(&self) -> &'t str {
+    pub(super) fn rest(&self) -> &'t str {
         &self.input[self.position..]
     }
 
@@ -114,7 +114,7 @@ impl<'t> Lexer<'t> {
     fn text(&mut self) -> Token<'t> {
         loop {
             // One brace is found faster than two.
-            let mut braces = self.rest().match_indices('{').map(|(at, _)| at);
+            let mut braces = memchr::memchr_iter(b'{', self.rest().as_bytes());
             let Some(offset) = braces.find(|at| self.rest()[*at..].starts_with(LEFT)) else {
                 self.position = self.input.len();
                 if self.position > self.start {

@@ -278,10 +278,11 @@ fn render_file(machine: &mut Machine<'_>, name: &str, data: Value) -> Result<Str
     };
     machine.out.clear();
     match machine.execute(&tree, Held::plain(data)) {
-        Ok(()) => {
-            let output = std::mem::take(&mut machine.out);
-            Ok(if output.contains("<no value>") { output.replace("<no value>", "") } else { output })
-        }
+        // A copy of the right size: the machine's own text keeps its room for the next file.
+        Ok(()) => Ok(match machine.out.contains("<no value>") {
+            true => machine.out.replace("<no value>", ""),
+            false => machine.out.clone(),
+        }),
         Err(failure) => Err(described(&failure, name)),
     }
 }

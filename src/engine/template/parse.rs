@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::call::Function;
 use super::lex::{Kind, Lexer, Token};
 use super::text::{quote, unquote};
-use super::tree::{Branch, Mark, Node, Tree};
+use super::tree::{Branch, Call, Mark, Node, Span, Tree, Word};
 
 /// Deeper nesting of blocks and parentheses than this is refused: the stack is finite.
 const DEPTH: usize = 200;
@@ -34,6 +34,8 @@ pub(super) fn parse(name: &Rc<str>, text: &str, find: Find) -> Result<Vec<Tree>,
         depth: 0,
         action_start: None,
         trees: Vec::new(),
+        nodes: Vec::new(),
+        words: Vec::new(),
     };
     let root = parser.file()?;
     parser.add(Rc::clone(name), root)?;
@@ -43,34 +45,38 @@ pub(super) fn parse(name: &Rc<str>, text: &str, find: Find) -> Result<Vec<Tree>,
 }
 
 /// What a definition starts anew.
-pub(super) struct Scope {
+pub(super) struct Scope<'t> {
     /// Every variable mentioned so far, which is what Go's parser checks against.
-    pub names: Vec<Rc<str>>,
+    pub names: Vec<&'t str>,
     /// The variables that will live at this place when it runs.
-    pub stack: Vec<Rc<str>>,
+    pub stack: Vec<&'t str>,
     pub most: usize,
     ranges: usize,
 }
 
-impl Default for Scope {
+impl Default for Scope<'_> {
     fn default() -> Self {
-        Scope { names: vec!["$".into()], stack: vec!["$".into()], most: 1, ranges: 0 }
+        Scope { names: vec!["$"], stack: vec!["$"], most: 1, ranges: 0 }
     }
 }
 
 pub(super) struct Parser<'t, 'f> {
     file: Rc<str>,
     pub(super) text: Rc<str>,
-    lexer: Lexer<'t>,
+    pub(super) lexer: Lexer<'t>,
     pub(super) find: Find<'f>,
     tokens: [Token<'t>; 3],
-    peeked: usize,
-    pub(super) scope: Scope,
+    pub(super) peeked: usize,
+    pub(super) scope: Scope<'t>,
     ids: u32,
     pub(super) depth: usize,
     /// Where the action at hand starts; its line is counted only when something is wrong with it.
     action_start: Option<usize>,
     trees: Vec<Tree>,
+    /// The nodes of the lists that are open, and the arguments of the open commands: a list is as long as it is only
+    /// once it has ended.
+    nodes: Vec<Node>,
+    pub(super) words: Vec<Word>,
 }
 
 /// What ended a list of nodes.
@@ -176,7 +182,7 @@ impl<'t> Parser<'t, '_> {
         if self.depth > DEPTH { self.fail(format!("max {what} depth exceeded")) } else { Ok(()) }
     }
 
-    fn add(&mut self, name: Rc<str>, root: Vec<Node>) -> Parsed<()> {
+    fn add(&mut self, name: Rc<str>, root: Box<[Node]>) -> Parsed<()> {
         let (file, text) = (Rc::clone(&self.file), Rc::clone(&self.text));
         let tree = Tree { name, file, text, root, slots: self.scope.most };
         match self.trees.iter_mut().find(|other| other.name == tree.name) {
@@ -195,8 +201,7 @@ impl<'t> Parser<'t, '_> {
         Ok(())
     }
 
-    fn file(&mut self) -> Parsed<Vec<Node>> {
-        let mut nodes = Vec::new();
+    fn file(&mut self) -> Parsed<Box<[Node]>> {
         while self.peek().kind != Kind::Eof {
             if self.peek().kind == Kind::LeftDelim {
                 let delim = self.advance();
@@ -207,11 +212,11 @@ impl<'t> Parser<'t, '_> {
                 self.backup2(delim);
             }
             match self.text_or_action()? {
-                Step::Node(node) => nodes.push(node),
+                Step::Node(node) => self.nodes.push(node),
                 Step::Stop(end) => return self.fail(format!("unexpected {}", end.text())),
             }
         }
-        Ok(nodes)
+        Ok(self.nodes.drain(..).collect())
     }
 
     /// The body of a `define` or `block`, with variables of its own.
@@ -238,12 +243,12 @@ impl<'t> Parser<'t, '_> {
         self.body(name, context)
     }
 
-    fn list(&mut self) -> Parsed<(Vec<Node>, End)> {
-        let mut nodes = Vec::new();
+    fn list(&mut self) -> Parsed<(Box<[Node]>, End)> {
+        let start = self.nodes.len();
         while self.peek_solid().kind != Kind::Eof {
             match self.text_or_action()? {
-                Step::Node(node) => nodes.push(node),
-                Step::Stop(end) => return Ok((nodes, end)),
+                Step::Node(node) => self.nodes.push(node),
+                Step::Stop(end) => return Ok((self.nodes.drain(start..).collect(), end)),
             }
         }
         self.fail("unexpected EOF")
@@ -252,11 +257,7 @@ impl<'t> Parser<'t, '_> {
     fn text_or_action(&mut self) -> Parsed<Step> {
         let token = self.next();
         match token.kind {
-            Kind::Text => {
-                let (start, end) = (token.start, token.start + token.text.len());
-                let place = |position| u32::try_from(position).unwrap_or(u32::MAX);
-                Ok(Step::Node(Node::Text { start: place(start), end: place(end) }))
-            }
+            Kind::Text => Ok(Step::Node(Node::Text(Span::new(token.start, token.text.len())))),
             Kind::LeftDelim => {
                 self.action_start = Some(token.start);
                 let step = self.action()?;
@@ -279,6 +280,10 @@ impl<'t> Parser<'t, '_> {
             }
             Kind::If | Kind::Range | Kind::With => self.control(token.kind)?,
             Kind::Template => self.template()?,
+            Kind::RawString | Kind::String if self.is_verbatim(&token) => {
+                self.expect(Kind::RightDelim, "command")?;
+                Node::Text(Span::new(token.start + 1, token.text.len() - 2))
+            }
             _ => {
                 self.backup();
                 Node::Action(Box::new(self.pipeline("command", Kind::RightDelim)?))
@@ -325,7 +330,7 @@ impl<'t> Parser<'t, '_> {
             End::End => None,
             End::Else if kind != Kind::Range && self.peek().kind == kind => {
                 self.advance();
-                Some(vec![self.control(kind)?])
+                Some(Box::new([self.control(kind)?]) as Box<[Node]>)
             }
             End::Else => {
                 let (list, end) = self.list()?;
@@ -352,7 +357,7 @@ impl<'t> Parser<'t, '_> {
         let name = self.template_name(&token, context)?;
         let pipe = self.pipeline(context, Kind::RightDelim)?;
         self.body(Rc::clone(&name), context)?;
-        Ok(Node::Template { mark: self.mark(token.start), name, pipe: Some(Box::new(pipe)) })
+        Ok(Node::Template(Box::new(Call { mark: self.mark(token.start), name, pipe: Some(pipe) })))
     }
 
     fn template(&mut self) -> Parsed<Node> {
@@ -362,9 +367,9 @@ impl<'t> Parser<'t, '_> {
         let mut pipe = None;
         if self.next().kind != Kind::RightDelim {
             self.backup();
-            pipe = Some(Box::new(self.pipeline(context, Kind::RightDelim)?));
+            pipe = Some(self.pipeline(context, Kind::RightDelim)?);
         }
-        Ok(Node::Template { mark: self.mark(token.start), name, pipe })
+        Ok(Node::Template(Box::new(Call { mark: self.mark(token.start), name, pipe })))
     }
 
     fn template_name(&mut self, token: &Token<'_>, context: &str) -> Parsed<Rc<str>> {

@@ -2,14 +2,12 @@
 //!
 //! Start with `pipeline`. Source: text/template/parse (parse.go).
 
-use std::rc::Rc;
-
-use super::lex::Kind;
+use super::lex::{Kind, RIGHT, Token, spaces};
 use super::parse::{Parsed, Parser};
 use super::text::{number, quote, unquote};
-use super::tree::{Command, Path, Pipe, Slot, Word, WordKind};
+use super::tree::{Command, Pipe, Shown, Slot, Span, Word, WordKind};
 
-impl Parser<'_, '_> {
+impl<'t> Parser<'t, '_> {
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
         let start = self.peek_solid().start;
         let mark = self.mark(start);
@@ -38,27 +36,42 @@ impl Parser<'_, '_> {
             }
         }
         let variables = names.into_iter().map(|name| {
-            let slot = if assigns { self.slot(&name) } else { Some(self.declare(Rc::clone(&name))) };
-            (name, slot)
+            let slot = if assigns { self.slot(name.text) } else { Some(self.declare(name.text)) };
+            (Span::new(name.start, name.text.len()), slot)
         });
         let variables = variables.collect();
         Ok(Pipe { mark, variables, assigns, first, more: more.into() })
     }
 
-    fn declare(&mut self, name: Rc<str>) -> u32 {
+    /// Whether an action is only a literal that stands for just what is between its quotes. Charts full of dashboards
+    /// have thousands of them, to keep the braces of others. A blank one stays an action: trees of nothing but blank
+    /// text count as empty.
+    pub(super) fn is_verbatim(&self, literal: &Token<'_>) -> bool {
+        let changes = if literal.kind == Kind::RawString { '\r' } else { '\\' };
+        let inner = literal.text.get(1..literal.text.len() - 1).unwrap_or_default();
+        if self.peeked > 0 || inner.contains(changes) || inner.trim().is_empty() {
+            return false;
+        }
+        let rest = self.lexer.rest();
+        let end = rest.trim_start_matches(spaces);
+        end.starts_with(RIGHT)
+            || end.len() < rest.len() && end.strip_prefix('-').is_some_and(|end| end.starts_with(RIGHT))
+    }
+
+    fn declare(&mut self, name: &'t str) -> u32 {
         self.scope.stack.push(name);
         self.scope.most = self.scope.most.max(self.scope.stack.len());
         u32::try_from(self.scope.stack.len() - 1).unwrap_or(u32::MAX)
     }
 
     fn slot(&self, name: &str) -> Slot {
-        let index = self.scope.stack.iter().rposition(|known| **known == *name)?;
+        let index = self.scope.stack.iter().rposition(|known| *known == name)?;
         u32::try_from(index).ok()
     }
 
     /// The variables before `:=` or `=`.
-    fn variables(&mut self, context: &str) -> Parsed<(Vec<Rc<str>>, bool)> {
-        let mut names: Vec<Rc<str>> = Vec::new();
+    fn variables(&mut self, context: &str) -> Parsed<(Vec<Token<'t>>, bool)> {
+        let mut names = Vec::new();
         loop {
             let variable = self.peek_solid();
             if variable.kind != Kind::Variable {
@@ -69,12 +82,12 @@ impl Parser<'_, '_> {
             let next = self.peek_solid();
             if matches!(next.kind, Kind::Assign | Kind::Declare) {
                 self.next();
-                self.name(variable.text, &mut names);
+                self.name(variable, &mut names);
                 return Ok((names, next.kind == Kind::Assign));
             }
             if next.kind == Kind::Char && next.text == "," {
                 self.next();
-                self.name(variable.text, &mut names);
+                self.name(variable, &mut names);
                 if context == "range" && names.len() < 2 {
                     match self.peek_solid().kind {
                         Kind::Variable | Kind::RightDelim | Kind::RightParen => continue,
@@ -92,22 +105,21 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn name(&mut self, text: &str, names: &mut Vec<Rc<str>>) {
-        let name: Rc<str> = text.into();
-        self.scope.names.push(Rc::clone(&name));
+    fn name(&mut self, name: Token<'t>, names: &mut Vec<Token<'t>>) {
+        self.scope.names.push(name.text);
         names.push(name);
     }
 
     fn command(&mut self) -> Parsed<Command> {
         let start = self.peek_solid().start;
         let mark = self.mark(start);
-        let (mut first, mut args) = (None, Vec::new());
+        let (mut first, outer) = (None, self.words.len());
         loop {
             self.peek_solid();
             match (self.operand()?, &first) {
                 (None, _) => {}
                 (word, None) => first = word,
-                (Some(word), Some(_)) => args.push(word),
+                (Some(word), Some(_)) => self.words.push(word),
             }
             let token = self.advance();
             match token.kind {
@@ -121,7 +133,7 @@ impl Parser<'_, '_> {
             }
         }
         match first {
-            Some(word) => Ok(Command { mark, word, args: args.into() }),
+            Some(word) => Ok(Command { mark, word, args: self.words.drain(outer..).collect() }),
             None => self.fail("empty command"),
         }
     }
@@ -132,19 +144,19 @@ impl Parser<'_, '_> {
         if next.kind != Kind::Field {
             return Ok(Some(word));
         }
-        let mut more = self.path(next.start, next.start);
+        let mut length = 0;
         while self.peek().kind == Kind::Field {
-            let field = self.advance();
-            more.end = field.start + field.text.len();
+            length += self.advance().text.len();
         }
+        // Fields follow each other without a space.
+        let more = Span::new(next.start, length);
         match &mut word.kind {
             WordKind::Field(fields) | WordKind::Variable { fields, .. } => {
-                // Fields follow each other without a space.
                 fields.end = more.end;
                 word.mark = self.mark(next.start);
             }
             WordKind::Bool(_) | WordKind::Text { .. } | WordKind::Number(_) | WordKind::Nil | WordKind::Dot => {
-                return self.fail(format!("unexpected . after term {}", quote(&word.to_string())));
+                return self.fail(format!("unexpected . after term {}", quote(&Shown(&word, &self.text).to_string())));
             }
             _ => {
                 let kind = WordKind::Chain { of: Box::new(word), fields: more };
@@ -152,10 +164,6 @@ impl Parser<'_, '_> {
             }
         }
         Ok(Some(word))
-    }
-
-    fn path(&self, start: usize, end: usize) -> Path {
-        Path { text: Rc::clone(&self.text), start, end }
     }
 
     fn term(&mut self) -> Parsed<Option<Word>> {
@@ -168,13 +176,14 @@ impl Parser<'_, '_> {
             Kind::Dot => WordKind::Dot,
             Kind::Nil => WordKind::Nil,
             Kind::Variable => {
-                let Some(name) = self.scope.names.iter().find(|name| ***name == *token.text).map(Rc::clone) else {
+                if !self.scope.names.contains(&token.text) {
                     return self.fail(format!("undefined variable {}", quote(token.text)));
-                };
-                let (slot, end) = (self.slot(&name), token.start + token.text.len());
-                WordKind::Variable { name, slot, fields: self.path(end, end) }
+                }
+                let (slot, length) = (self.slot(token.text), token.text.len());
+                let (name, fields) = (Span::new(token.start, length), Span::new(token.start + length, 0));
+                WordKind::Variable { name, slot, fields }
             }
-            Kind::Field => WordKind::Field(self.path(token.start, token.start + token.text.len())),
+            Kind::Field => WordKind::Field(Span::new(token.start, token.text.len())),
             Kind::Bool => WordKind::Bool(token.text == "true"),
             Kind::CharConstant | Kind::Complex | Kind::Number => match number(token.text) {
                 Ok(number) => WordKind::Number(Box::new(number)),
@@ -188,7 +197,7 @@ impl Parser<'_, '_> {
                 return Ok(Some(Word { mark, kind: WordKind::Pipe(Box::new(pipe)) }));
             }
             Kind::String | Kind::RawString => match unquote(token.text) {
-                Some(value) => WordKind::Text { value: value.into(), quoted: token.text.into() },
+                Some(value) => WordKind::Text { value: value.into(), quoted: Span::new(token.start, token.text.len()) },
                 None => return self.fail("invalid syntax"),
             },
             _ => {

@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use super::call::Functions;
 use super::error::{Answer, Failure, FailureKind};
 use super::held::Held;
-use super::tree::{Branch, Node, Pipe, Tree};
+use super::tree::{Branch, Call, Node, Span, Tree};
 use super::value::{Fields, Items, Map, MapBody, Value};
 use super::{Limits, World, format};
 
@@ -91,7 +91,7 @@ impl Drop for Machine<'_> {
 
 impl<'w> Machine<'w> {
     pub fn new(world: &'w World<'w>, functions: Functions, scope: Rc<Scope>) -> Self {
-        let nothing = Tree { name: "".into(), file: "".into(), text: "".into(), root: Vec::new(), slots: 1 };
+        let nothing = Tree { name: "".into(), file: "".into(), text: "".into(), root: Box::default(), slots: 1 };
         Machine {
             out: String::new(),
             world,
@@ -194,9 +194,8 @@ impl<'w> Machine<'w> {
         for node in nodes {
             self.step()?;
             let flow = match node {
-                Node::Text { start, end } => {
-                    let tree = Rc::clone(&self.tree);
-                    self.out.push_str(&tree.text[*start as usize..*end as usize]);
+                Node::Text(span) => {
+                    self.out.push_str(span.of(&self.tree.text));
                     self.check_output()?;
                     Flow::Next
                 }
@@ -210,9 +209,9 @@ impl<'w> Machine<'w> {
                 Node::If(branch) => self.branch(dot, branch, false)?,
                 Node::With(branch) => self.branch(dot, branch, true)?,
                 Node::Range(branch) => self.range(dot, branch)?,
-                Node::Template { mark, name, pipe } => {
-                    self.at = mark.id;
-                    self.template(dot, name, pipe.as_deref())?;
+                Node::Template(call) => {
+                    self.at = call.mark.id;
+                    self.template(dot, call)?;
                     Flow::Next
                 }
                 Node::Break => Flow::Break,
@@ -257,7 +256,7 @@ impl<'w> Machine<'w> {
         }
     }
 
-    fn template(&mut self, dot: &Held, name: &str, pipe: Option<&Pipe>) -> Answer<()> {
+    fn template(&mut self, dot: &Held, Call { name, pipe, .. }: &Call) -> Answer<()> {
         let Some(tree) = self.scope.find(name) else {
             return Err(self.fail(format!("template {} not defined", super::text::quote(name))));
         };
@@ -333,24 +332,28 @@ impl<'w> Machine<'w> {
     /// One turn of a range; false when it was the last.
     fn turn(&mut self, branch: &Branch, index: Option<Value>, item: Held) -> Answer<bool> {
         self.step()?;
-        match branch.pipe.variables.as_slice() {
+        match &*branch.pipe.variables {
             [] => {}
-            [(name, slot)] => self.set(name, *slot, item.clone())?,
+            [(name, slot)] => self.set(*name, *slot, item.clone())?,
             [(first, first_slot), (second, second_slot), ..] => {
-                self.set(first, *first_slot, Held::plain(index.unwrap_or_default()))?;
-                self.set(second, *second_slot, item.clone())?;
+                self.set(*first, *first_slot, Held::plain(index.unwrap_or_default()))?;
+                self.set(*second, *second_slot, item.clone())?;
             }
         }
         Ok(self.walk(&branch.list, &item)? != Flow::Break)
     }
 
     /// Gives a variable its value.
-    pub(super) fn set(&mut self, name: &str, slot: Option<u32>, value: Held) -> Answer<()> {
+    pub(super) fn set(&mut self, name: Span, slot: Option<u32>, value: Held) -> Answer<()> {
         match slot {
             Some(slot) => self.stack[self.base + slot as usize] = value,
-            None => return Err(self.fail(format!("undefined variable: {name}"))),
+            None => return Err(self.undefined(name)),
         }
         Ok(())
+    }
+
+    pub(super) fn undefined(&self, name: Span) -> Box<Failure> {
+        self.fail(format!("undefined variable: {}", name.of(&self.tree.text)))
     }
 
     /// Runs what a function needs written elsewhere than to the output, and gives what was written.

@@ -3,7 +3,7 @@
 //! Every part has a number, so that running keeps only a number for error texts; [`Tree::describe`] finds the part
 //! again when something failed. Start with [`Tree`].
 
-use std::fmt::Write;
+use std::fmt::{Display, Formatter, Write};
 use std::rc::Rc;
 
 use super::call::Function;
@@ -15,6 +15,28 @@ pub(super) struct Mark {
     pub position: u32,
 }
 
+/// A piece of the text. Trees refer to their text instead of copying it: most parts are run once or never.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    start: u32,
+    pub end: u32,
+}
+
+impl Span {
+    pub fn new(start: usize, length: usize) -> Self {
+        let place = |position| u32::try_from(position).unwrap_or(u32::MAX);
+        Span { start: place(start), end: place(start + length) }
+    }
+
+    pub fn of(self, text: &str) -> &str {
+        &text[self.start as usize..self.end as usize]
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
 /// A template with a name.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -22,19 +44,19 @@ pub(super) struct Tree {
     /// The file the text came from, which error texts name.
     pub file: Rc<str>,
     pub text: Rc<str>,
-    pub root: Vec<Node>,
+    pub root: Box<[Node]>,
     /// How many variables live at once.
     pub slots: usize,
 }
 
 #[derive(Debug)]
 pub(super) enum Node {
-    Text { start: u32, end: u32 },
+    Text(Span),
     Action(Box<Pipe>),
     If(Box<Branch>),
     With(Box<Branch>),
     Range(Box<Branch>),
-    Template { mark: Mark, name: Rc<str>, pipe: Option<Box<Pipe>> },
+    Template(Box<Call>),
     Break,
     Continue,
 }
@@ -42,15 +64,23 @@ pub(super) enum Node {
 #[derive(Debug)]
 pub(super) struct Branch {
     pub pipe: Pipe,
-    pub list: Vec<Node>,
-    pub otherwise: Option<Vec<Node>>,
+    pub list: Box<[Node]>,
+    pub otherwise: Option<Box<[Node]>>,
+}
+
+/// A `template` action.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub mark: Mark,
+    pub name: Rc<str>,
+    pub pipe: Option<Pipe>,
 }
 
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub mark: Mark,
     /// Name and slot of the variables set or declared.
-    pub variables: Vec<(Rc<str>, Slot)>,
+    pub variables: Box<[(Span, Slot)]>,
     pub assigns: bool,
     pub first: Command,
     pub more: Box<[Command]>,
@@ -78,36 +108,23 @@ pub(super) enum WordKind {
     Nil,
     Bool(bool),
     Number(Box<Number>),
-    Text { value: Rc<str>, quoted: Box<str> },
-    Field(Path),
-    Variable { name: Rc<str>, slot: Slot, fields: Path },
+    Text {
+        value: Rc<str>,
+        quoted: Span,
+    },
+    /// Fields such as `.a.b`.
+    Field(Span),
+    Variable {
+        name: Span,
+        slot: Slot,
+        fields: Span,
+    },
     Function(&'static Function),
     Pipe(Box<Pipe>),
-    Chain { of: Box<Word>, fields: Path },
-}
-
-/// Fields such as `.a.b`: a piece of the text, since most are read once or never.
-#[derive(Debug)]
-pub(super) struct Path {
-    pub text: Rc<str>,
-    pub start: usize,
-    pub end: usize,
-}
-
-impl Path {
-    pub fn as_str(&self) -> &str {
-        &self.text[self.start..self.end]
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    /// The way to the last field, and its name.
-    pub fn split_last(&self) -> (impl Iterator<Item = &str>, &str) {
-        let (way, last) = self.as_str().rsplit_once('.').unwrap_or_default();
-        (way.split('.').skip(1), last)
-    }
+    Chain {
+        of: Box<Word>,
+        fields: Span,
+    },
 }
 
 impl Pipe {
@@ -135,14 +152,14 @@ impl Tree {
     /// Whether the tree would print nothing but space.
     pub fn is_empty(&self) -> bool {
         self.root.iter().all(|node| match node {
-            Node::Text { start, end } => self.text[*start as usize..*end as usize].trim().is_empty(),
+            Node::Text(span) => span.of(&self.text).trim().is_empty(),
             _ => false,
         })
     }
 
     /// The place (`file:line:column`) and the text of the part with this number.
     pub fn describe(&self, id: u32) -> (String, String) {
-        let (position, text) = find_nodes(&self.root, id).unwrap_or((0, String::new()));
+        let (position, text) = find_nodes(&self.root, &self.text, id).unwrap_or((0, String::new()));
         let before = self.text.get(..position as usize).unwrap_or_default();
         let column = before.rfind('\n').map_or(before.len(), |newline| before.len() - newline - 1);
         let line = 1 + before.matches('\n').count();
@@ -152,101 +169,109 @@ impl Tree {
 
 type Found = Option<(u32, String)>;
 
-fn find_nodes(nodes: &[Node], id: u32) -> Found {
+fn find_nodes(nodes: &[Node], text: &str, id: u32) -> Found {
     nodes.iter().find_map(|node| match node {
-        Node::Text { .. } | Node::Break | Node::Continue => None,
-        Node::Action(pipe) => find_pipe(pipe, id),
-        Node::If(branch) | Node::With(branch) | Node::Range(branch) => find_pipe(&branch.pipe, id)
-            .or_else(|| find_nodes(&branch.list, id))
-            .or_else(|| branch.otherwise.as_ref().and_then(|list| find_nodes(list, id))),
-        Node::Template { mark, name, pipe } if mark.id == id => {
-            let mut text = format!("{{{{template {}", super::text::quote(name));
-            if let Some(pipe) = pipe {
-                let _ = write!(text, " {pipe}");
+        Node::Text(_) | Node::Break | Node::Continue => None,
+        Node::Action(pipe) => find_pipe(pipe, text, id),
+        Node::If(branch) | Node::With(branch) | Node::Range(branch) => find_pipe(&branch.pipe, text, id)
+            .or_else(|| find_nodes(&branch.list, text, id))
+            .or_else(|| branch.otherwise.as_ref().and_then(|list| find_nodes(list, text, id))),
+        Node::Template(call) if call.mark.id == id => {
+            let mut shown = format!("{{{{template {}", super::text::quote(&call.name));
+            if let Some(pipe) = &call.pipe {
+                let _ = write!(shown, " {}", Shown(pipe, text));
             }
-            text.push_str("}}");
-            Some((mark.position, text))
+            shown.push_str("}}");
+            Some((call.mark.position, shown))
         }
-        Node::Template { pipe, .. } => pipe.as_ref().and_then(|pipe| find_pipe(pipe, id)),
+        Node::Template(call) => call.pipe.as_ref().and_then(|pipe| find_pipe(pipe, text, id)),
     })
 }
 
-fn find_pipe(pipe: &Pipe, id: u32) -> Found {
+fn find_pipe(pipe: &Pipe, text: &str, id: u32) -> Found {
     if pipe.mark.id == id {
-        return Some((pipe.mark.position, pipe.to_string()));
+        return Some((pipe.mark.position, Shown(pipe, text).to_string()));
     }
     pipe.commands().find_map(|command| {
         if command.mark.id == id {
-            return Some((command.mark.position, command.to_string()));
+            return Some((command.mark.position, Shown(command, text).to_string()));
         }
-        command.words().find_map(|word| find_word(word, id))
+        command.words().find_map(|word| find_word(word, text, id))
     })
 }
 
-fn find_word(word: &Word, id: u32) -> Found {
+fn find_word(word: &Word, text: &str, id: u32) -> Found {
     if word.mark.id == id {
-        return Some((word.mark.position, word.to_string()));
+        return Some((word.mark.position, Shown(word, text).to_string()));
     }
     match &word.kind {
-        WordKind::Pipe(pipe) => find_pipe(pipe, id),
-        WordKind::Chain { of, .. } => find_word(of, id),
+        WordKind::Pipe(pipe) => find_pipe(pipe, text, id),
+        WordKind::Chain { of, .. } => find_word(of, text, id),
         _ => None,
     }
 }
 
-impl std::fmt::Display for Pipe {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, (name, _)) in self.variables.iter().enumerate() {
+/// A part and the text it was read from, written as Go writes it.
+pub(super) struct Shown<'t, P>(pub &'t P, pub &'t str);
+
+impl Display for Shown<'_, Pipe> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let Shown(pipe, text) = self;
+        for (index, (name, _)) in pipe.variables.iter().enumerate() {
             out.write_str(if index > 0 { ", " } else { "" })?;
-            out.write_str(name)?;
+            out.write_str(name.of(text))?;
         }
-        if !self.variables.is_empty() {
-            out.write_str(if self.assigns { " = " } else { " := " })?;
+        if !pipe.variables.is_empty() {
+            out.write_str(if pipe.assigns { " = " } else { " := " })?;
         }
-        for (index, command) in self.commands().enumerate() {
+        for (index, command) in pipe.commands().enumerate() {
             out.write_str(if index > 0 { " | " } else { "" })?;
-            write!(out, "{command}")?;
+            write!(out, "{}", Shown(command, text))?;
         }
         Ok(())
     }
 }
 
-impl std::fmt::Display for Command {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, word) in self.words().enumerate() {
+impl Display for Shown<'_, Command> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let Shown(command, text) = self;
+        for (index, word) in command.words().enumerate() {
             out.write_str(if index > 0 { " " } else { "" })?;
-            match &word.kind {
-                WordKind::Pipe(pipe) => write!(out, "({pipe})")?,
-                _ => write!(out, "{word}")?,
-            }
+            bracketed(out, word, text)?;
         }
         Ok(())
     }
 }
 
-impl std::fmt::Display for Word {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let fields = match &self.kind {
+impl Display for Shown<'_, Word> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
+        let Shown(word, text) = self;
+        let fields = match &word.kind {
             WordKind::Dot => return out.write_str("."),
             WordKind::Nil => return out.write_str("nil"),
             WordKind::Bool(bool) => return write!(out, "{bool}"),
             WordKind::Number(number) => return out.write_str(&number.text),
-            WordKind::Text { quoted, .. } => return out.write_str(quoted),
+            WordKind::Text { quoted, .. } => return out.write_str(quoted.of(text)),
             WordKind::Function(function) => return out.write_str(function.name),
-            WordKind::Pipe(pipe) => return write!(out, "{pipe}"),
+            WordKind::Pipe(pipe) => return write!(out, "{}", Shown(&**pipe, text)),
             WordKind::Field(fields) => fields,
             WordKind::Variable { name, fields, .. } => {
-                out.write_str(name)?;
+                out.write_str(name.of(text))?;
                 fields
             }
             WordKind::Chain { of, fields } => {
-                match &of.kind {
-                    WordKind::Pipe(pipe) => write!(out, "({pipe})")?,
-                    _ => write!(out, "{of}")?,
-                }
+                bracketed(out, of, text)?;
                 fields
             }
         };
-        out.write_str(fields.as_str())
+        out.write_str(fields.of(text))
+    }
+}
+
+/// A word among others: a pipeline stands in brackets.
+fn bracketed(out: &mut Formatter<'_>, word: &Word, text: &str) -> std::fmt::Result {
+    match &word.kind {
+        WordKind::Pipe(pipe) => write!(out, "({})", Shown(&**pipe, text)),
+        _ => write!(out, "{}", Shown(word, text)),
     }
 }

@@ -92,7 +92,9 @@ fn speaks_of(entry: &Entry, name: &str) -> bool {
 
 /// `*` and `?` as in OpenSSH; names compare without case.
 fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
-    is_like(pattern, name, |wanted, found| wanted == b'?' || wanted.eq_ignore_ascii_case(&found))
+    is_like(pattern, name, |wanted, found| {
+        (wanted[0] == b'?' || wanted[0].eq_ignore_ascii_case(&found[0])).then_some((1, 1))
+    })
 }
 
 #[cfg(test)]
