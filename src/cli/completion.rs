@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 
-use super::{CliError, Cx, Weir};
+use super::{CliError, Cx, Weir, later};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -11,6 +11,7 @@ pub struct Args {
 }
 
 pub fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
+    later::at_once();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Weir::command(), "weir", &mut script);
     cx.output.data(&String::from_utf8_lossy(&script))

@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::door::Door;
-use super::rivals::Tenure;
+use super::rivals::{self, Tenure};
+use super::run::Reconciling;
 use super::session::{Session, connect_to};
 use super::{CliError, Cx, get, log};
 use crate::cluster::{Place, Target};
@@ -20,6 +21,8 @@ pub struct Args {
     /// Reconcile on the cluster of the kubeconfig too, unless Flux is at work there
     #[arg(long)]
     reconcile: bool,
+    #[command(flatten)]
+    reconciling: Reconciling,
     #[command(flatten)]
     look: Look,
 }
@@ -80,7 +83,7 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
     let mut session = Session::over(connected, activity).await;
     let reconciling = args.reconcile || door.is_some();
     if reconciling {
-        session.reconcile().await?;
+        session.reconcile_as(args.reconciling.options()).await?;
         if let Some(tenure) = &tenure {
             session.stop_when(tenure.lost());
         }
@@ -96,10 +99,10 @@ pub async fn run(cx: &Cx, args: &Args) -> Result<(), CliError> {
         door.close().await;
     }
     session.close().await;
-    if let Some(tenure) = tenure {
-        tenure.end().await;
-    }
-    outcome
+    let Some(tenure) = tenure else { return outcome };
+    let is_lost = tenure.lost().is_cancelled();
+    tenure.end().await;
+    if is_lost { outcome.and(Err(rivals::lost())) } else { outcome }
 }
 
 /// Runs the console over a session until it ends.

@@ -196,3 +196,24 @@ async fn dispatch(cx: &Cx, console: console::Args, command: Option<Command>) -> 
         Some(Command::Completion(args)) => completion::run(cx, &args.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Weir;
+
+    #[test]
+    fn a_command_says_the_same_of_itself_wherever_it_is_named() {
+        let mut weir = Weir::command();
+        let words = |weir: &clap::Command| -> Vec<String> {
+            let about = |command: &clap::Command| format!("{} {:?}", command.get_name(), command.get_about());
+            weir.get_subcommands().filter(|command| command.get_name() != "help").map(about).collect()
+        };
+        let listed = words(&weir);
+        weir.build();
+        assert_eq!(words(&weir), listed);
+        let get = weir.get_subcommands().find(|command| command.get_name() == "get").unwrap();
+        assert!(get.get_arguments().any(|flag| flag.get_id() == "watch"), "its flags are described");
+    }
+}

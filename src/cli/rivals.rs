@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CliError;
 use super::session::now;
-use crate::base::Value;
+use crate::base::{Id, Value};
 use crate::cluster::leases::{self, DEADLINE, Lease, LeaseError, RENEWAL};
 use crate::cluster::{Cluster, ClusterError};
 use crate::kinds;
@@ -59,11 +59,11 @@ impl Tenure {
             }
         }
         let lost = CancellationToken::new();
-        let renewing = tokio::spawn(renew(leases.clone(), lost.clone()));
+        let renewing = tokio::spawn(renew(cluster.clone(), leases.clone(), lost.clone()));
         Ok(Tenure { leases, lost, renewing })
     }
 
-    /// Becomes true when somebody else may begin: all reconciling must stop.
+    /// Becomes true when somebody else may begin, or has begun: all reconciling must stop.
     pub fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
@@ -80,7 +80,7 @@ impl Tenure {
 /// What is said when the leases are lost.
 pub fn lost() -> CliError {
     CliError::cluster(
-        "weir no longer holds the leases of Flux's controllers, and stopped reconciling",
+        "weir no longer holds the leases of Flux's controllers alone, and stopped reconciling",
         "start it again",
     )
 }
@@ -98,11 +98,15 @@ async fn take(cluster: &Cluster, found: &[Value], name: &str, holder: &str) -> R
     }
 }
 
-/// Renews until it is stopped, or the leases are lost.
-async fn renew(leases: Vec<Lease>, lost: CancellationToken) {
+/// Renews until it is stopped, the leases are lost, or somebody came who has others.
+async fn renew(cluster: Cluster, leases: Vec<Lease>, lost: CancellationToken) {
     let mut since = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(RENEWAL).await;
+        if let Some(rival) = newcomer(&cluster, &leases).await {
+            tracing::error!("{rival} has begun to reconcile with a lease of its own: weir stops");
+            return lost.cancel();
+        }
         let began = tokio::time::Instant::now();
         let all = futures::future::join_all(leases.iter().map(Lease::renew));
         // What does not answer in time says nothing: the deadline counts from the last renewal.
@@ -119,6 +123,15 @@ async fn renew(leases: Vec<Lease>, lost: CancellationToken) {
             return lost.cancel();
         }
     }
+}
+
+/// Who reconciles beside the own leases, e.g. a Flux installed later into another namespace. A server that does not
+/// answer says nothing here: the deadline of the own leases counts then.
+async fn newcomer(cluster: &Cluster, leases: &[Lease]) -> Option<String> {
+    let listed = tokio::time::timeout(RENEWAL, cluster.list(&leases::api(), None, None)).await;
+    let found = listed.ok()?.ok()?;
+    let is_own = |lease: &&Value| Id::of(lease).is_some_and(|id| leases.iter().any(|own| *own.id() == id));
+    found.iter().filter(|lease| !is_own(lease)).find_map(|lease| rival(lease, now().0))
 }
 
 async fn give_back(leases: &[Lease]) {
@@ -151,7 +164,12 @@ fn lease_name(controller: &str) -> String {
 /// `namespace/controller (holder)` when the lease is one of Flux's and held.
 fn rival(lease: &Value, now: i64) -> Option<String> {
     let text = |pointer: &str| lease.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let controller = controllers().into_iter().find(|name| lease_name(name) == text("/metadata/name"))?;
+    // A controller of a shard adds a digest of what it selects to the name.
+    let is_its = |name: &&str| {
+        let rest = text("/metadata/name").strip_prefix(&lease_name(name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let controller = controllers().into_iter().find(is_its)?;
     let holder = leases::holder(lease, now)?;
     Some(format!("{}/{controller} ({holder})", text("/metadata/namespace")))
 }
@@ -180,6 +198,8 @@ mod tests {
             let wanted = format!("flux-system/{controller}-controller (pod-1)");
             assert_eq!(rival(&lease(&format!("{controller}-controller-leader-election")), now), Some(wanted));
         }
+        let shard = rival(&lease("source-controller-leader-election-1a2b3c4d"), now);
+        assert_eq!(shard, Some("flux-system/source-controller (pod-1)".into()));
         for other in ["notification-controller-leader-election", "traefik", "helm-controller"] {
             assert_eq!(rival(&lease(other), now), None, "{other}");
         }
@@ -203,8 +223,17 @@ mod tests {
         let renewed = futures::future::join_all(second.leases.iter().map(Lease::renew)).await;
         let held: Vec<&LeaseError> = renewed.iter().filter_map(|answer| answer.as_ref().err()).collect();
         assert!(matches!(held[..], [LeaseError::Held { .. }]), "{held:?}");
+        assert_eq!(newcomer(&cluster, &second.leases).await, None);
+        let shard = id.in_namespace("kube-system");
+        let mut theirs = cluster.get(&id).await.unwrap().unwrap();
+        theirs["metadata"] =
+            json!({"name": "helm-controller-leader-election-1a2b3c4d", "namespace": &*shard.namespace});
+        cluster.create(&theirs, "kubectl", false).await.unwrap();
+        let found = newcomer(&cluster, &second.leases).await.unwrap();
+        assert_eq!(found, "kube-system/helm-controller (pod-1)");
         second.end().await;
         let refused = Tenure::begin(&cluster).await.err().unwrap();
         assert!(refused.message.contains("default/helm-controller (pod-1)"), "{}", refused.message);
+        assert!(refused.message.contains("kube-system/helm-controller (pod-1)"), "{}", refused.message);
     }
 }

@@ -14,8 +14,8 @@ pub struct Args {
     reconciling: Reconciling,
 }
 
-/// How `run` and `serve` reconcile.
-#[derive(clap::Args, Debug)]
+/// How weir reconciles, where it does.
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct Reconciling {
     /// Refuse Kustomizations whose bases lie in other places
     #[arg(long)]
