@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::plugin::{self, Plugin};
 use super::wire::{Call, chain};
-use super::{Apply, Cluster, ClusterError, ConnectError, Connected, Place, Target};
+use super::{Apply, Cluster, ClusterError, ConnectError, Connected, Inside, Place, Target, tenant};
 use crate::base::Text;
 use crate::embedded::{Embedded, OpenError, Options};
 use crate::kinds;
@@ -114,13 +114,14 @@ pub(super) async fn open(mut config: Config, place: Place, directory: Option<&Pa
         config.auth_info.client_certificate_data = Some(engine.encode(certificate));
         config.auth_info.client_key_data = Some(engine.encode(key.reveal()).into());
     }
+    let poses = tenant::poses(&config.auth_info);
     let hint = "correct the kubeconfig, or use another context";
     let client = kube::Client::try_from(config).map_err(|e| refuse(&format!("{place} cannot be used"), &e, hint))?;
     let client = match plugin {
         Some(plugin) => plugin::client(client, Arc::new(plugin)),
         None => client,
     };
-    let cluster = Cluster::over(client, place);
+    let cluster = Cluster(Arc::new(Inside { client, place, discovery: Arc::default(), poses }));
     cluster.greet().await?;
     Ok(cluster)
 }
@@ -164,17 +165,27 @@ fn read(path: Option<&Path>) -> Result<Kubeconfig, ConnectError> {
         None => "~/.kube/config".into(),
     };
     known.map_err(|error| match error {
-        kube::config::KubeconfigError::ReadConfig(io, _) if io.kind() == std::io::ErrorKind::NotFound => ConnectError {
+        KubeconfigError::ReadConfig(io, _) if io.kind() == std::io::ErrorKind::NotFound => ConnectError {
             message: format!("{place} does not exist"),
             hint: "name another with --kubeconfig, or run on the embedded API with --embedded".into(),
         },
-        // The parser's words quote the file, and a kubeconfig is full of secrets: the place is all that may be said.
-        kube::config::KubeconfigError::Parse(error) => {
-            let line = error.location().map(|place| format!(" at line {}", place.line())).unwrap_or_default();
-            ConnectError { message: format!("{place} is not a kubeconfig{line}"), hint: "correct it".into() }
+        KubeconfigError::Parse(_) => {
+            ConnectError { message: format!("{place} {}", no_kubeconfig(&error)), hint: "correct it".into() }
         }
         error => refuse(&format!("{place} cannot be read"), &error, "correct it, or name another with --kubeconfig"),
     })
+}
+
+/// Why a text is no kubeconfig. The parser's words quote it, and it is full of secrets: the place is all that may be
+/// said.
+pub(super) fn no_kubeconfig(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => {
+            let line = error.location().map(|place| format!(" at line {}", place.line())).unwrap_or_default();
+            format!("is not a kubeconfig{line}")
+        }
+        error => format!("cannot be used: {error}"),
+    }
 }
 
 fn no_context(name: &str, names: &[&str], path: Option<&Path>) -> ConnectError {

@@ -74,7 +74,7 @@ impl Cluster {
     /// Errors when the server cannot say; a group that fails alone (an extension that is down) is left out.
     pub async fn served(&self) -> Result<Vec<Api>, ClusterError> {
         let mut served = Vec::new();
-        for (name, group) in self.all_groups().await? {
+        for (name, group) in self.all_groups(|_| true).await? {
             let mut kinds: Vec<&str> = group.apis.iter().map(|api| api.kind.as_str()).collect();
             kinds.sort_unstable();
             kinds.dedup();
@@ -84,14 +84,17 @@ impl Cluster {
         Ok(served)
     }
 
-    /// Every group, the core one (named nothing) first. Errors when the server cannot say; a group that fails alone is
-    /// left out.
-    async fn all_groups(&self) -> Result<Vec<(String, Group)>, ClusterError> {
+    /// Every group, the core one (named nothing) first; without those that fail in a way that may be passed over.
+    ///
+    /// Errors when the server cannot say.
+    async fn all_groups(&self, pass: impl Fn(&ClusterError) -> bool) -> Result<Vec<(String, Group)>, ClusterError> {
         let groups = self.call(Call::path("/apis")).await?;
         let mut all = vec![(String::new(), self.group("").await?)];
         for name in texts(&groups["groups"], "name") {
-            if let Ok(group) = self.group(&name).await {
-                all.push((name, group));
+            match self.group(&name).await {
+                Ok(group) => all.push((name, group)),
+                Err(error) if pass(&error) => tracing::warn!("the kinds of {name} are not known: {error}"),
+                Err(error) => return Err(error),
             }
         }
         Ok(all)
@@ -99,11 +102,18 @@ impl Cluster {
 
     /// The server's version, and everything it serves as `group/version` and `group/version/Kind`.
     ///
-    /// Errors when the server cannot say; a group that fails alone is left out. Source: helm's `.Capabilities`.
+    /// Errors when the server cannot say, also of one group: a chart would leave objects out, and they would be deleted.
+    /// Only a group whose own server is down is passed over. Source: helm's `.Capabilities`.
     pub async fn capabilities(&self) -> Result<(String, Vec<String>), ClusterError> {
         let version = self.call(Call::path("/version")).await?;
         let mut served = Vec::new();
-        for (name, group) in self.all_groups().await? {
+        let is_down = |error: &ClusterError| match error {
+            ClusterError::Busy { retry_after, .. } => retry_after.is_none(),
+            ClusterError::Other { code, .. } => *code >= 500,
+            ClusterError::Forbidden { .. } => true,
+            _ => false,
+        };
+        for (name, group) in self.all_groups(is_down).await? {
             let place = |version: &str| if name.is_empty() { version.to_owned() } else { format!("{name}/{version}") };
             served.extend(group.versions.iter().map(|version| place(version)));
             served.extend(group.apis.iter().map(|api| format!("{}/{}", place(&api.version), api.kind)));

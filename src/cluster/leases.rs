@@ -93,6 +93,10 @@ impl Lease {
         }
     }
 
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
     /// Holds it for another while.
     ///
     /// Errors with who took it, or why the server does not answer.

@@ -37,6 +37,8 @@ struct Inside {
     client: kube::Client,
     place: Place,
     discovery: Arc<Discovery>,
+    /// Whether requests are made as somebody else than who logged in.
+    poses: bool,
 }
 
 /// Which API server this is, for the header of every view.
@@ -147,7 +149,7 @@ pub struct Notice<'a> {
 impl Cluster {
     /// Goes through an existing client.
     pub fn over(client: kube::Client, place: Place) -> Self {
-        Cluster(Arc::new(Inside { client, place, discovery: Arc::default() }))
+        Cluster(Arc::new(Inside { client, place, discovery: Arc::default(), poses: false }))
     }
 
     pub fn client(&self) -> kube::Client {

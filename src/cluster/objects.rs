@@ -163,8 +163,20 @@ impl Cluster {
     /// Asks the server what a merge patch would give, and writes nothing.
     pub async fn try_merge_patch(&self, id: &Id, patch: &Value, manager: &str) -> Result<Value, ClusterError> {
         let api = self.api_of(id).await?;
-        let call = Call::one(&api, id, None).method(Method::PATCH);
-        let call = call.query("fieldManager", manager).query("dryRun", "All");
+        self.merge_patch_as(&api, id, patch, manager, true).await
+    }
+
+    /// As [`Cluster::merge_patch`], in the version of the API that the patch speaks of; a dry run writes nothing.
+    pub async fn merge_patch_as(
+        &self,
+        api: &Api,
+        id: &Id,
+        patch: &Value,
+        manager: &str,
+        dry_run: bool,
+    ) -> Result<Value, ClusterError> {
+        let call = Call::one(api, id, None).method(Method::PATCH).query("fieldManager", manager);
+        let call = call.query_if("dryRun", dry_run.then_some("All"));
         self.call(call.body("application/merge-patch+json", patch)).await
     }
 

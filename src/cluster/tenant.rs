@@ -10,7 +10,7 @@ use http::{HeaderValue, Request};
 use kube::client::Body;
 use kube::config::{AuthInfo, Cluster as Named, Config, KubeConfigOptions, Kubeconfig};
 
-use super::connect::{open, without_credentials};
+use super::connect::{no_kubeconfig, open, without_credentials};
 use super::{Cluster, ConnectError, Inside, Place};
 
 /// More is no kubeconfig.
@@ -19,12 +19,17 @@ const BYTES: usize = 1 << 20;
 impl Cluster {
     /// This cluster, asked as a service account with its rights and no others.
     ///
-    /// Errors when the namespace or the name is empty or no name at all.
+    /// Errors when the namespace or the name is empty or no name at all, or the cluster is asked as somebody else already:
+    /// the account would get the groups of that one.
     pub fn as_account(&self, namespace: &str, name: &str) -> Result<Cluster, ConnectError> {
         let user = format!("system:serviceaccount:{namespace}:{name}");
         let is_name = |text: &str| !text.is_empty() && !text.contains(':');
         let header = HeaderValue::try_from(&user).ok().filter(|_| is_name(namespace) && is_name(name));
         let header = header.ok_or_else(|| refuse(format!("{user:?} is no service account"), "correct the name"))?;
+        if self.0.poses {
+            let hint = "use a context without as, as-groups and the like";
+            return Err(refuse(format!("weir itself acts as somebody else and cannot act as {user:?}, too"), hint));
+        }
         let inner = self.client();
         let within = inner.default_namespace().to_owned();
         let service = tower::service_fn(move |mut request: Request<Body>| {
@@ -34,7 +39,7 @@ impl Cluster {
         });
         let client = kube::Client::new(service, within);
         let (place, discovery) = (self.0.place.clone(), Arc::clone(&self.0.discovery));
-        Ok(Cluster(Arc::new(Inside { client, place, discovery })))
+        Ok(Cluster(Arc::new(Inside { client, place, discovery, poses: true })))
     }
 
     /// The cluster of a kubeconfig's current context, greeted once.
@@ -45,7 +50,8 @@ impl Cluster {
             return Err(refuse("it is larger than a kubeconfig can be".into(), "put only the kubeconfig there"));
         }
         let hint = "put a whole kubeconfig there, with a current context";
-        let known = Kubeconfig::from_yaml(text).map_err(|error| refuse(error.to_string(), hint))?;
+        let known =
+            Kubeconfig::from_yaml(text).map_err(|error| refuse(format!("it {}", no_kubeconfig(&error)), hint))?;
         let name = known.current_context.clone().unwrap_or_default();
         let context = known.contexts.iter().find(|known| known.name == name).and_then(|known| known.context.clone());
         let context = context.ok_or_else(|| refuse(format!("it has no context {name:?}"), hint))?;
@@ -60,7 +66,7 @@ impl Cluster {
         }
         let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
         let config = Config::from_custom_kubeconfig(known, &options).await;
-        let config = config.map_err(|error| refuse(error.to_string(), hint))?;
+        let config = config.map_err(|error| refuse(format!("it {}", no_kubeconfig(&error)), hint))?;
         let server = without_credentials(&config.cluster_url);
         open(config, Place::Context { name, server }, None).await
     }
@@ -79,9 +85,17 @@ fn too_much(cluster: &Named, login: Option<&AuthInfo>) -> Option<&'static str> {
         (login.token_file.is_some(), "tokenFile"),
         (login.client_certificate.is_some(), "client-certificate"),
         (login.client_key.is_some(), "client-key"),
-        (login.impersonate.is_some() || login.impersonate_groups.is_some(), "as"),
+        (poses(login), "as"),
     ];
     fields.into_iter().find(|(given, _)| *given).map(|(_, field)| field)
+}
+
+/// Whether a login acts as somebody else.
+pub(super) fn poses(login: &AuthInfo) -> bool {
+    login.impersonate.is_some()
+        || login.impersonate_groups.is_some()
+        || login.impersonate_uid.is_some()
+        || login.impersonate_user_extra.is_some()
 }
 
 fn refuse(message: String, hint: &str) -> ConnectError {
@@ -115,8 +129,10 @@ mod tests {
             let error = Cluster::by_kubeconfig(&with(cluster, user)).await.err().unwrap();
             assert!(error.message.contains(&format!("its {why} is not taken")), "{why}: {error}");
         }
-        for text in ["", "a: [", "kind: Config\ncurrent-context: gone\n"] {
-            assert!(Cluster::by_kubeconfig(text).await.is_err(), "{text}");
+        let broken = with("", "token: canary-token").replace("users:", "users: canary-token\nmore:");
+        for text in ["", "a: [", "kind: Config\ncurrent-context: gone\n", "canary-token", &broken] {
+            let error = Cluster::by_kubeconfig(text).await.err().unwrap();
+            assert!(!error.to_string().contains("canary"), "{text}: {error}");
         }
     }
 }

@@ -39,6 +39,8 @@ pub(in crate::engine) struct Field {
     list: bool,
     /// Elements merge: by these keys, or as plain values when there are none.
     pub merge: Option<Vec<String>>,
+    /// When a key of it changes, those that are not wanted go: it is a choice of one of several.
+    pub retain: bool,
 }
 
 impl Field {
@@ -77,15 +79,14 @@ impl Table {
             for word in words {
                 let (name, target) = word.split_once('=').map_or((word, None), |(name, target)| (name, Some(target)));
                 let target = target.and_then(|target| names.get(target).copied());
-                if let Some(name) = name.strip_suffix("[]") {
-                    made.fields.push((name.into(), Field { target, list: true, merge: None }));
-                } else if let Some((name, keys)) = name.split_once('*') {
-                    let keys = keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect();
-                    made.fields.push((name.into(), Field { target, list: true, merge: Some(keys) }));
-                } else if name == "{}" {
-                    made.values = Some(Field { target, list: false, merge: None });
-                } else {
-                    made.fields.push((name.into(), Field { target, list: false, merge: None }));
+                let (name, keys) = name.split_once('*').map_or((name, None), |(name, keys)| (name, Some(keys)));
+                let merge = keys.map(|keys| keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect());
+                let (name, retain) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
+                let (name, is_list) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
+                let field = Field { target, list: is_list || merge.is_some(), merge, retain };
+                match name {
+                    "{}" => made.values = Some(field),
+                    name => made.fields.push((name.into(), field)),
                 }
             }
             schema.types.push(made);
@@ -131,7 +132,10 @@ impl Table {
 
     fn field(&mut self, property: &Value, names: &HashMap<&str, usize>, depth: usize) -> Field {
         let text = |key: &str| property.get(key).and_then(Value::as_str);
-        let merge = text("x-kubernetes-patch-strategy").is_some_and(|s| s.split(',').any(|part| part == "merge"));
+        let strategy = |wanted: &str| {
+            text("x-kubernetes-patch-strategy").is_some_and(|all| all.split(',').any(|strategy| strategy == wanted))
+        };
+        let merge = strategy("merge");
         let items = property.get("items");
         let list = text("type") == Some("array") && items.is_some();
         let keys = || match property.get("x-kubernetes-list-map-keys").and_then(Value::as_array) {
@@ -152,7 +156,7 @@ impl Table {
             }
             None => None,
         };
-        Field { target, list, merge }
+        Field { target, list, merge, retain: strategy("retainKeys") }
     }
 }
 
@@ -189,13 +193,16 @@ impl Schema {
         }
     }
 
+    /// A field of a place, if it is known.
+    pub(in crate::engine) fn field(&self, at: At<'_>, name: &str) -> Option<&Field> {
+        let At::Object(number) = at else { return None };
+        let made = &self.table().types[number];
+        made.fields.iter().find(|(field, _)| field == name).map(|(_, field)| field).or(made.values.as_ref())
+    }
+
     /// The place of a field.
     pub(in crate::engine) fn field_of(&self, at: At<'_>, name: &str) -> At<'_> {
-        let At::Object(number) = at else { return At::Unknown };
-        let made = &self.table().types[number];
-        let field =
-            made.fields.iter().find(|(field, _)| field == name).map(|(_, field)| field).or(made.values.as_ref());
-        match field {
+        match self.field(at, name) {
             Some(field) if field.list => At::List(field),
             Some(Field { target: Some(target), .. }) => At::Object(*target),
             _ => At::Unknown,

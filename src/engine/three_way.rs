@@ -4,6 +4,8 @@
 //! strategic merge, so that a caBundle or a sidecar that somebody injected stays. Everything else is a JSON merge.
 //! Start with [`patch`]. Source: apimachinery pkg/util/strategicpatch (CreateThreeWayMergePatch), jsonmergepatch.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::schema::{At, Field, Schema};
@@ -29,11 +31,15 @@ impl Merge<'_> {
         let mut patch = Map::new();
         for (key, value) in new {
             let before = original.and_then(|original| original.get(key));
+            let retains = self.schema.field(at, key).is_some_and(|field| field.retain);
             let at = self.schema.field_of(at, key);
             match now.get(key) {
                 Some(current) if current == value => {}
                 Some(current) if current.is_object() && value.is_object() && depth < DEPTH => {
-                    let inner = self.object(before, value, current, at, depth + 1);
+                    let mut inner = self.object(before, value, current, at, depth + 1);
+                    if retains {
+                        let_go(&mut inner, value, current);
+                    }
                     if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
                         patch.insert(key.clone(), inner);
                     }
@@ -69,31 +75,80 @@ impl Merge<'_> {
         depth: usize,
     ) -> Value {
         let Some(keys) = &field.merge else { return target.to_vec().into() };
-        let find = |list: &[Value], item: &Value| list.iter().position(|known| is_same(known, item, keys));
-        let ours = |item: &Value| original.and_then(|list| find(list, item).map(|at| &list[at]));
-        let mut merged: Vec<Value> = target
-            .iter()
-            .map(|item| match find(live, item).map(|at| &live[at]) {
-                Some(current) if item.is_object() && current.is_object() => {
-                    let mut whole = current.clone();
-                    merge(&mut whole, self.object(ours(item), item, current, field.element(), depth + 1));
-                    whole
+        let (known, now) = (original.map(|list| Index::of(list, keys)), Index::of(live, keys));
+        let ours = |item: &Value| known.as_ref().and_then(|known| known.find(item));
+        let merged = target.iter().map(|item| match now.find(item).map(|at| &live[at]) {
+            Some(current) if item.is_object() && current.is_object() => {
+                let mut whole = current.clone();
+                let before = ours(item).and_then(|at| original?.get(at));
+                let mut patch = self.object(before, item, current, field.element(), depth + 1);
+                if field.retain {
+                    let_go(&mut patch, item, current);
                 }
-                _ => item.clone(),
-            })
-            .collect();
-        let mut before: Option<&Value> = None;
-        for current in live {
-            if find(target, current).is_none() {
-                if ours(current).is_some() {
-                    continue;
-                }
-                let place = before.and_then(|before| find(&merged, before)).map_or(0, |at| at + 1);
-                merged.insert(place, current.clone());
+                merge(&mut whole, patch);
+                whole
             }
-            before = Some(current);
+            _ => item.clone(),
+        });
+        let wanted = Index::of(target, keys);
+        // Those of others, by the item of the target that they stand behind; the first stand before all.
+        let mut others: Vec<Vec<&Value>> = vec![Vec::new(); target.len() + 1];
+        let mut behind = 0;
+        for current in live {
+            match wanted.find(current) {
+                Some(at) => behind = at + 1,
+                None if ours(current).is_some() => {}
+                None => others[behind].push(current),
+            }
         }
-        merged.into()
+        let mut all: Vec<Value> = others[0].iter().map(|item| (*item).clone()).collect();
+        for (item, others) in merged.zip(&others[1..]) {
+            all.push(item);
+            all.extend(others.iter().map(|item| (*item).clone()));
+        }
+        all.into()
+    }
+}
+
+/// Finds the items of a list by the keys that they merge by, without looking at all of them.
+struct Index<'l> {
+    list: &'l [Value],
+    keys: &'l [String],
+    places: HashMap<String, Vec<usize>>,
+}
+
+impl<'l> Index<'l> {
+    fn of(list: &'l [Value], keys: &'l [String]) -> Self {
+        let mut index = Index { list, keys, places: HashMap::with_capacity(list.len()) };
+        for (at, item) in list.iter().enumerate() {
+            if let Some(first) = index.first(item) {
+                index.places.entry(first).or_default().push(at);
+            }
+        }
+        index
+    }
+
+    /// What must be equal at least.
+    fn first(&self, item: &Value) -> Option<String> {
+        match self.keys.first() {
+            Some(key) => item.get(key).map(Value::to_string),
+            None => Some(item.to_string()),
+        }
+    }
+
+    fn find(&self, item: &Value) -> Option<usize> {
+        let places = self.places.get(&self.first(item)?)?;
+        places.iter().copied().find(|at| is_same(&self.list[*at], item, self.keys))
+    }
+}
+
+/// Lets a patch of something that is one of several take away what was chosen before, and what was filled in for that.
+fn let_go(patch: &mut Value, target: &Value, live: &Value) {
+    let (Some(patch), Some(live)) = (patch.as_object_mut().filter(|patch| !patch.is_empty()), live.as_object()) else {
+        return;
+    };
+    for key in live.keys().filter(|key| target.get(*key).is_none()) {
+        patch.insert(key.clone(), Value::Null);
     }
 }
 
@@ -175,6 +230,22 @@ mod tests {
         let ports = |ports: Value| pods(json!([{"name": "app", "ports": ports}]));
         let (wanted, is) = (json!([{"containerPort": 80}]), json!([{"containerPort": 80, "protocol": "TCP"}]));
         assert_eq!(patch(None, &ports(wanted), &ports(is)), json!({}), "defaults are no difference");
+    }
+
+    #[test]
+    fn a_choice_takes_the_one_before_with_it() {
+        let spec = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec});
+        let live = spec(json!({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%"}},
+            "template": {"spec": {"volumes": [{"name": "a", "configMap": {"name": "x", "defaultMode": 420}}]}}}));
+        let wanted = spec(json!({"strategy": {"type": "Recreate"},
+            "template": {"spec": {"volumes": [{"name": "a", "emptyDir": {}}]}}}));
+        assert_eq!(
+            patch(None, &wanted, &live),
+            json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null},
+                "template": {"spec": {"volumes": [{"name": "a", "emptyDir": {}}]}}}})
+        );
+        let same = spec(json!({"strategy": {"type": "RollingUpdate"}}));
+        assert_eq!(patch(None, &same, &live), json!({}), "defaults stay while nothing changes");
     }
 
     #[test]

@@ -110,10 +110,16 @@ impl Reconciler for HelmReleases {
             return Ok(());
         }
         let status = object.status.clone().unwrap_or_default();
-        let there = match Targets::of_leaving(cx, Wish::from(&*object)).await {
+        let wish = Wish::from(&*object);
+        // On another cluster the account is not one of this cluster's.
+        let there = match wish.kube_config.is_some() {
+            true => Targets::of(cx, wish).await,
+            false => Targets::of_leaving(cx, wish).await,
+        };
+        let there = match there {
             _ if status.storage_namespace.is_none() => None,
             Ok(there) => Some(there),
-            Err(TargetError::Missing(why)) => {
+            Err(TargetError::NoAccount(why) | TargetError::NoKubeconfig(why)) => {
                 let message = format!("{why}: the release {} is left", object.release_name());
                 run.event(Severity::Error, "UninstallFailed", &message, &[]).await;
                 None

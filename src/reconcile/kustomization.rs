@@ -92,7 +92,7 @@ impl Reconciler for Kustomizer {
         let inventory = inventory_of(object);
         let there = match Targets::of_leaving(cx, Wish::from(&*object)).await {
             Ok(there) => there,
-            Err(TargetError::Missing(why)) => {
+            Err(TargetError::NoAccount(why)) => {
                 let left: Vec<Id> = inventory.entries.iter().filter_map(|entry| entry.id()).collect();
                 let message = format!("{why}: these objects are left: {}", decide::listing(&left, 10));
                 run.event(Severity::Error, "PruneFailed", &message, &[]).await;

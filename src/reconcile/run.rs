@@ -19,6 +19,8 @@ use crate::kinds::meta;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The longest event message, in bytes, as Kubernetes and Flux cut it.
 const EVENT_BYTES: usize = 1024;
+/// The longest message a condition keeps, in bytes; it is cut only once it is clean, so that half a secret is not left.
+const MESSAGE_BYTES: usize = 20_000;
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +236,7 @@ impl Desk {
     async fn write_with(&self, pen: &mut Pen, mut status: Value) -> Result<(), ClusterError> {
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
             if let Some(Value::String(message)) = condition.get_mut("message") {
-                *message = self.clean(message);
+                *message = cut(&self.clean(message), MESSAGE_BYTES).to_owned();
             }
         }
         let mut patch = difference(&pen.status, &status);
@@ -353,6 +355,12 @@ mod tests {
         let to = json!({"a": 1, "b": {"x": 1, "z": 3}, "list": [1, 2]});
         assert_eq!(difference(&from, &to), json!({"b": {"z": 3, "y": null}, "list": [1, 2], "gone": null}));
         assert_eq!(difference(&to, &to), json!({}));
+    }
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        assert_eq!(cut("éé", 3), "é");
+        assert_eq!(cut("ab", 3), "ab");
     }
 
     #[test]

@@ -9,16 +9,8 @@ use std::time::Duration;
 use super::{Cause, Failure};
 use crate::base::{Condition, Stamp};
 
-/// The longest message a condition keeps, in bytes.
-const MESSAGE_BYTES: usize = 20_000;
-
 /// Sets a condition; the transition time moves only when the status does.
 pub fn set(list: &mut Vec<Condition>, kind: &str, status: &str, cause: &Cause, generation: i64, now: Stamp) {
-    let mut message = cause.message.clone();
-    if message.len() > MESSAGE_BYTES {
-        let end = (0..=MESSAGE_BYTES).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-    }
     let place = list.iter().position(|known| known.kind == kind);
     let moved = place.is_none_or(|at| list[at].status != status);
     let last_transition_time = match place {
@@ -31,7 +23,7 @@ pub fn set(list: &mut Vec<Condition>, kind: &str, status: &str, cause: &Cause, g
         observed_generation: Some(generation),
         last_transition_time,
         reason: cause.reason.clone(),
-        message,
+        message: cause.message.clone(),
     };
     match place {
         Some(at) => list[at] = condition,
@@ -159,12 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn a_time_moves_only_with_the_status_and_messages_are_bounded() {
+    fn a_time_moves_only_with_the_status() {
         let mut list = Vec::new();
         set(&mut list, "Ready", "False", &cause("a"), 1, Stamp(1));
-        set(&mut list, "Ready", "False", &cause(&"é".repeat(20_000)), 2, Stamp(2));
+        set(&mut list, "Ready", "False", &cause("other words"), 2, Stamp(2));
         assert_eq!(list[0].last_transition_time, Stamp(1).to_string());
-        assert!(list[0].message.len() <= MESSAGE_BYTES);
         set(&mut list, "Ready", "True", &cause("b"), 2, Stamp(3));
         assert_eq!(list[0].last_transition_time, Stamp(3).to_string());
         assert_eq!(list.len(), 1);

@@ -22,9 +22,12 @@ pub struct Targets(Arc<Mutex<HashMap<Digest, Cluster>>>);
 /// Why there is no way to the target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// What the object names does not exist: nobody can tell where its objects are.
+    /// The service account does not exist.
     #[error("{0}")]
-    Missing(String),
+    NoAccount(String),
+    /// The Secret with the kubeconfig does not exist: nobody can tell where the objects are.
+    #[error("{0}")]
+    NoKubeconfig(String),
     #[error("{0}")]
     Unusable(String),
 }
@@ -79,14 +82,14 @@ impl Targets {
 
     /// As [`Targets::of`], for who is to go: an account that is gone has no rights that could be used.
     ///
-    /// Errors with `Missing` then.
+    /// Errors with `NoAccount` then.
     pub async fn of_leaving(cx: &Context, wish: Wish<'_>) -> Result<Context, TargetError> {
         let account = wish.account.filter(|name| !name.is_empty()).or(cx.options.default_service_account.as_deref());
         if let Some(name) = account {
             let id = Id::new("", "ServiceAccount", wish.namespace, name);
             let found = cx.cluster.get(&id).await;
             if found.map_err(|error| TargetError::Unusable(format!("{id}: {error}")))?.is_none() {
-                return Err(TargetError::Missing(format!("{id} does not exist")));
+                return Err(TargetError::NoAccount(format!("{id} does not exist")));
             }
         }
         Targets::of(cx, wish).await
@@ -107,7 +110,7 @@ impl Targets {
         let id = Id::new("", "Secret", namespace, &secret.name);
         let found = cx.cluster.get(&id).await.map_err(|error| TargetError::Unusable(format!("{id}: {error}")))?;
         if found.is_none() {
-            return Err(TargetError::Missing(format!("the Secret {place} with the kubeconfig does not exist")));
+            return Err(TargetError::NoKubeconfig(format!("the Secret {place} with the kubeconfig does not exist")));
         }
         let unusable = |why: String| TargetError::Unusable(format!("the kubeconfig in the Secret {place}: {why}"));
         let data = secrets::read(cx, namespace, &secret.name).await;

@@ -37,6 +37,12 @@ impl Hidden {
         Hidden::AllBut(defaults.into_iter().chain(known).collect())
     }
 
+    /// Of a revision whose texts are told: what it says itself, or else what lies in the places that Secrets fill now.
+    pub fn of_revision(record: &Record, now: Option<&Paths>) -> Redactor {
+        let paths = record.secret_values.clone().or_else(|| now.cloned()).unwrap_or_default();
+        Hidden::Paths(paths).redactor(&record.merged_values())
+    }
+
     /// Values as they may be shown.
     pub fn masked(&self, values: &Map<String, Value>) -> Value {
         let mut shown = Value::Object(values.clone());

@@ -130,6 +130,7 @@ impl Work<'_> {
             return Err("another operation (install/upgrade/rollback) is in progress".into());
         }
         let current = self.current(&last).await?;
+        self.hide_of(&current, run);
         if self.plan.preserve_values {
             self.reuse_values(&current);
         }
@@ -150,7 +151,7 @@ impl Work<'_> {
         record.labels = last.labels.clone();
         self.keep_inventory(object, run, objects::inventory(&targets, &crds)).await?;
         self.storage.create(&mut record, current.version).await.map_err(text)?;
-        let manner = Manner { server_side, replace: action.force && !server_side };
+        let manner = Manner::of(&action, server_side);
         let making = Making { record, originals, targets, action, manner, moments: UPGRADE, resumed: false };
         self.finish_upgrade(making, current, run).await
     }
@@ -200,6 +201,7 @@ impl Work<'_> {
             return self.resume_rollback(current, run).await;
         }
         let previous = self.storage.get(version).await.map_err(text)?.ok_or_else(gone)?;
+        self.hide_of(&previous, run);
         let server_side = resolve(action.apply, &previous);
         let originals = self.read("current release", &current.manifest).await?;
         let targets = self.objects().own(self.read("new release", &previous.manifest).await?);
@@ -221,7 +223,7 @@ impl Work<'_> {
         };
         self.keep_inventory(object, run, objects::inventory(&targets, &[])).await?;
         self.storage.create(&mut record, current.version).await.map_err(text)?;
-        let manner = Manner { server_side, replace: action.force && !server_side };
+        let manner = Manner::of(&action, server_side);
         let making = Making { record, originals, targets, action, manner, moments: ROLLBACK, resumed: false };
         self.finish_rollback(making, current, run).await
     }
@@ -376,7 +378,7 @@ impl Work<'_> {
 }
 
 /// Whether to apply on the server's side; `auto` is as the release before.
-fn resolve(mode: ApplyMode, before: &Record) -> bool {
+pub(super) fn resolve(mode: ApplyMode, before: &Record) -> bool {
     match mode {
         ApplyMode::Enabled => true,
         ApplyMode::Disabled => false,

@@ -36,6 +36,9 @@ impl Cycle<'_, '_> {
     pub async fn go(mut self, mut force: bool) -> Result<(), Failure> {
         for _ in 0..STEPS {
             let observed = self.observe().await?;
+            if let Some(last) = &observed.last {
+                self.work.hide_of(last, self.run);
+            }
             let state = self.state(&observed).await?;
             tracing::debug!(id = %self.run.id(), ?state, "the release was observed");
             let choice = decide::next(self.object, &self.work.plan, &state, &observed, force);

@@ -7,10 +7,11 @@ use std::collections::HashSet;
 use futures::StreamExt as _;
 use futures::stream;
 
-use super::objects::{MANAGER, Objects, Placed, is_kept};
+use super::merging::taken_over;
+use super::objects::{Manner, Objects, Placed, is_kept};
 use super::prepare::is_definition;
 use crate::base::{Id, Redactor, Text, Value};
-use crate::cluster::{Apply, ClusterError};
+use crate::cluster::ClusterError;
 use crate::engine::diff::{self, Patch, decided};
 use crate::engine::release::{Hidden, Paths, Record, documents};
 use crate::kinds::helm_release::CrdsPolicy;
@@ -45,12 +46,16 @@ impl Sight {
 
     /// Hides what Secrets gave to a revision: as it says itself, or else in the places that they fill now.
     pub fn hide_of(&mut self, record: &Record, now: Option<&Paths>) {
-        let paths = record.secret_values.clone().or_else(|| now.cloned()).unwrap_or_default();
-        self.hide(&Hidden::Paths(paths).redactor(&record.merged_values()));
+        self.hide(&Hidden::of_revision(record, now));
     }
 
     pub fn note(&mut self, words: impl AsRef<str>) {
         self.notes.push(Text::new(words));
+    }
+
+    /// What must not be told.
+    pub fn hidden(&self) -> &Redactor {
+        &self.hidden
     }
 
     /// What differs.
@@ -66,17 +71,35 @@ impl Sight {
         self.after.push(decided(after));
     }
 
-    /// Sees what a manifest makes of the objects that live.
+    /// Sees what a manifest that takes the place of another makes of the objects that live.
     ///
     /// Errors when it is no YAML.
-    pub async fn manifest(&mut self, objects: &Objects<'_>, manifest: &str) -> Result<(), String> {
-        let looks = documents(manifest)?.into_iter().map(|document| foresee(objects, document));
+    pub async fn manifest(
+        &mut self,
+        objects: &Objects<'_>,
+        original: &str,
+        manifest: &str,
+        manner: Manner,
+    ) -> Result<(), String> {
+        let originals = objects.read(original).await.unwrap_or_else(|error| {
+            self.note(format!("what goes away with the current release is not known: {error}"));
+            Vec::new()
+        });
+        let looks = documents(manifest)?.into_iter().map(|document| foresee(objects, &originals, document, manner));
         let mut seen = stream::iter(looks).buffered(AT_ONCE);
+        let mut old = 0;
         while let Some(seen) = seen.next().await {
+            old +=
+                usize::from(manner.server_side && seen.before.as_ref().is_some_and(|live| taken_over(live).is_some()));
             self.wanted.extend(seen.placed.map(|placed| placed.id));
             self.before.extend(seen.before.as_ref().map(decided));
             self.after.extend(seen.after.as_ref().map(decided));
             self.notes.extend(seen.note.map(Text::new));
+        }
+        if old > 0 {
+            self.note(format!(
+                "{old} object(s) have fields from before server-side apply: those the chart has no longer go too, unseen here"
+            ));
         }
         Ok(())
     }
@@ -144,7 +167,7 @@ struct Seen {
     note: Option<String>,
 }
 
-async fn foresee(objects: &Objects<'_>, document: Value) -> Seen {
+async fn foresee(objects: &Objects<'_>, originals: &[Placed], document: Value, manner: Manner) -> Seen {
     let placed = match objects.place(document.clone()).await {
         Ok(placed) => objects.own(vec![placed]).remove(0),
         // Its definition may come with it: all that is known is what is wanted.
@@ -157,7 +180,8 @@ async fn foresee(objects: &Objects<'_>, document: Value) -> Seen {
             return Seen { note: Some(format!("{}: {error}", placed.id)), placed: Some(placed), ..Seen::default() };
         }
     };
-    match cluster.apply(&placed.document, &Apply { manager: MANAGER, force: true, dry_run: true }).await {
+    let original = originals.iter().find(|original| original.id == placed.id);
+    match objects.put(original, &placed, live.as_ref(), manner, true).await {
         Ok(after) => Seen { placed: Some(placed), before: live, after: Some(after), note: None },
         Err(error) => {
             // Its namespace may be made with it.

@@ -10,7 +10,7 @@ use super::hooks::{Hooks, now};
 use super::objects::Objects;
 use super::plan::Plan;
 use super::storage::Storage;
-use crate::engine::release::{Record, Status, TEST};
+use crate::engine::release::{Hidden, Record, Status, TEST};
 use crate::kinds::helm_release::TestFilter;
 
 /// What an uninstall came to.
@@ -35,6 +35,7 @@ pub async fn uninstall(
     let history = storage.history().await.map_err(text)?;
     let Some(last) = history.last() else { return Ok(Gone::NotFound) };
     let mut record = last.open().map_err(text)?;
+    run.hide(&Hidden::of_revision(&record, None));
     let versions: Vec<i64> = history.iter().map(|stored| stored.version).collect();
     if record.info.status == Status::Uninstalled {
         if plan.keep_history {

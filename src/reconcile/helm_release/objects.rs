@@ -12,12 +12,12 @@ use serde_json::Value;
 
 use super::super::kustomization::health::{self, Checks, Unwell};
 use super::super::{Context, Run};
-use super::merging::taken_over;
+use super::merging::{client_side, taken_over};
+use super::plan::Action;
 use super::render::set;
 use crate::base::{Api, Id};
 use crate::cluster::{Apply, ClusterError, Precondition, Propagation};
 use crate::engine::release::documents;
-use crate::engine::three_way;
 use crate::kinds::kustomization::{Inventory, InventoryEntry};
 
 /// The field manager of everything that a HelmRelease releases.
@@ -46,6 +46,13 @@ pub struct Manner {
     pub server_side: bool,
     /// Without server-side apply: replaces instead of patching.
     pub replace: bool,
+}
+
+impl Manner {
+    /// How an action changes what is there.
+    pub fn of(action: &Action, server_side: bool) -> Self {
+        Manner { server_side, replace: action.force && !server_side }
+    }
 }
 
 /// The release whose objects they are.
@@ -223,30 +230,37 @@ impl Objects<'_> {
     }
 
     async fn try_one(&self, original: Option<&Placed>, target: &Placed, manner: Manner) -> Result<bool, ClusterError> {
-        let cluster = &self.cx.cluster;
-        let live = cluster.get_as(&target.api, &target.id).await?;
-        if manner.server_side {
-            if let Some(live) = &live {
-                self.take_over(live, &target.id).await?;
-            }
-            cluster.apply(&target.document, &Apply { manager: MANAGER, force: true, dry_run: false }).await?;
-            return Ok(live.is_none());
+        let live = self.cx.cluster.get_as(&target.api, &target.id).await?;
+        if let Some(live) = live.as_ref().filter(|_| manner.server_side) {
+            self.take_over(live, &target.id).await?;
         }
-        let Some(live) = live else {
-            return cluster.create(&target.document, MANAGER, false).await.map(|_| true);
-        };
+        self.put(original, target, live.as_ref(), manner, false).await?;
+        Ok(live.is_none())
+    }
+
+    /// Creates or changes one object, or asks the server what that would come to.
+    pub async fn put(
+        &self,
+        original: Option<&Placed>,
+        target: &Placed,
+        live: Option<&Value>,
+        manner: Manner,
+        dry_run: bool,
+    ) -> Result<Value, ClusterError> {
+        let cluster = &self.cx.cluster;
+        if manner.server_side {
+            return cluster.apply(&target.document, &Apply { manager: MANAGER, force: true, dry_run }).await;
+        }
+        let Some(live) = live else { return cluster.create(&target.document, MANAGER, dry_run).await };
         if manner.replace {
             let mut document = target.document.clone();
             document["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-            return cluster.replace(&document, MANAGER, false).await.map(|_| false);
+            return cluster.replace(&document, MANAGER, dry_run).await;
         }
-        let mut patch = three_way::patch(original.map(|original| &original.document), &target.document, &live);
-        if patch.as_object().is_some_and(|patch| !patch.is_empty()) {
-            // Lists are sent whole: what somebody puts in between must not get lost.
-            patch["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-            cluster.merge_patch(&target.id, &patch, None, MANAGER).await?;
+        match client_side(original, target, live) {
+            Some(patch) => cluster.merge_patch_as(&target.api, &target.id, &patch, MANAGER, dry_run).await,
+            None => Ok(live.clone()),
         }
-        Ok(false)
     }
 
     /// Makes fields that Helm wrote without server-side apply its own, so that what the chart drops goes away.

@@ -15,7 +15,7 @@ use super::render::{Ingredients, Rendering, render, set};
 use crate::base::Id;
 use crate::cluster::{Apply, ClusterError};
 use crate::engine::chart::{ChartFile, Release};
-use crate::engine::release::documents;
+use crate::engine::release::{Hidden, Record, documents};
 use crate::kinds::HelmRelease;
 use crate::kinds::helm_release::{CrdsPolicy, OWNER_NAME, OWNER_NAMESPACE};
 use crate::kinds::kustomization::Inventory;
@@ -70,6 +70,13 @@ impl Work<'_> {
             timeout: action.timeout,
         };
         render(with).await
+    }
+
+    /// Keeps what Secrets gave to an older revision out of everything that is told: its objects are written, too.
+    pub fn hide_of(&mut self, record: &Record, run: &mut Run) {
+        let hidden = Hidden::of_revision(record, self.secret.as_ref());
+        run.hide(&hidden);
+        self.hidden = self.hidden.and(&hidden);
     }
 
     /// Writes what is about to be there into the status, so that a crash in between forgets nothing.

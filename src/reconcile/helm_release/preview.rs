@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use super::super::kustomization::health::Checks;
 use super::super::{Cause, Context, Failure};
-use super::act::{INSTALL, ROLLBACK, UPGRADE, Work};
+use super::act::{INSTALL, ROLLBACK, UPGRADE, Work, resolve};
 use super::cycle::why_stopped;
 use super::decide::{self, Choice, Observed, State, Step, Target, Wanted};
 use super::drift;
 use super::foresee::{Going, Sight};
 use super::history;
 use super::leave::is_selected;
-use super::objects::Objects;
+use super::objects::{Manner, Objects};
 use super::plan::{Action, Plan};
 use super::report;
 use super::source::{self, Loaded};
@@ -24,7 +24,7 @@ use crate::base::Text;
 use crate::engine::diff::Preview;
 use crate::engine::release::{Record, Status, TEST, config_digest};
 use crate::kinds::HelmRelease;
-use crate::kinds::helm_release::{CrdsPolicy, DriftMode};
+use crate::kinds::helm_release::{ApplyMode, CrdsPolicy, DriftMode};
 
 /// Choices that are gone through: unlocking only leads to the next one.
 const CHOICES: usize = 3;
@@ -39,10 +39,11 @@ pub async fn preview(cx: &Context, object: &HelmRelease) -> Result<Preview, Fail
     let mut preview = Preview::default();
     let mut sight = Sight::default();
     sight.hide(&hidden);
-    look(cx, object.clone(), composed, &mut preview, &mut sight).await.map_err(|failure| failure.cleaned(&hidden))?;
+    let looked = look(cx, object.clone(), composed, &mut preview, &mut sight).await;
+    looked.map_err(|failure| failure.cleaned(sight.hidden()))?;
     preview.patch = sight.patch();
-    preview.notes.extend(sight.notes);
-    preview.notes.iter_mut().for_each(|note| *note = Text::new(hidden.clean(note.as_str())));
+    preview.notes.append(&mut sight.notes);
+    preview.notes.iter_mut().for_each(|note| *note = Text::new(sight.hidden().clean(note.as_str())));
     Ok(preview)
 }
 
@@ -256,7 +257,8 @@ impl Foreseeing<'_, '_> {
             return Ok(());
         }
         let action = self.work.plan.install;
-        let rendered = self.rendered(1, false, &action, "InstallFailed").await?;
+        let manner = Manner { server_side: action.apply != ApplyMode::Disabled, replace: false };
+        let rendered = self.rendered(1, None, &action, manner).await?;
         self.hooks(&rendered, &[INSTALL.0, INSTALL.1], action.hooks);
         Ok(())
     }
@@ -270,7 +272,8 @@ impl Foreseeing<'_, '_> {
             self.work.reuse_values(&current);
         }
         let action = self.work.plan.upgrade;
-        let rendered = self.rendered(last.version + 1, true, &action, "UpgradeFailed").await?;
+        let manner = Manner::of(&action, resolve(action.apply, last));
+        let rendered = self.rendered(last.version + 1, Some(&current), &action, manner).await?;
         self.sight.hide_of(&current, self.work.secret.as_ref());
         self.sight.going(&self.work.objects(), &current.manifest, Going::Rest).await;
         self.hooks(&rendered, &[UPGRADE.0, UPGRADE.1], action.hooks);
@@ -281,11 +284,12 @@ impl Foreseeing<'_, '_> {
     async fn rendered(
         &mut self,
         revision: i64,
-        is_upgrade: bool,
+        before: Option<&Record>,
         action: &Action,
-        reason: &str,
+        manner: Manner,
     ) -> Result<Record, Failure> {
-        let rendering = self.work.render(&self.object, revision, is_upgrade, action).await;
+        let reason = if before.is_some() { "UpgradeFailed" } else { "InstallFailed" };
+        let rendering = self.work.render(&self.object, revision, before.is_some(), action).await;
         let rendering = rendering.map_err(|error| Failure::Retry(Cause::new(reason, error)))?;
         let objects = self.work.objects();
         if action.crds != CrdsPolicy::Skip {
@@ -300,7 +304,9 @@ impl Foreseeing<'_, '_> {
             self.sight
                 .note(format!("the chart asks the cluster {times} time(s) with lookup, and did so for this preview"));
         }
-        self.sight.manifest(&objects, &rendering.manifest).await.map_err(|error| failed(&error))?;
+        let original = before.map_or("", |before| &before.manifest);
+        let seen = self.sight.manifest(&objects, original, &rendering.manifest, manner).await;
+        seen.map_err(|error| failed(&error))?;
         Ok(Record { hooks: rendering.hooks, ..Record::default() })
     }
 
@@ -313,7 +319,8 @@ impl Foreseeing<'_, '_> {
             return Ok(());
         };
         self.sight.note(format!("the rollback goes to revision {version}"));
-        self.replaces(&target, last).await?;
+        let action = self.work.plan.rollback;
+        self.replaces(&target, last, Manner::of(&action, resolve(action.apply, &target))).await?;
         self.hooks(&target, &[ROLLBACK.0, ROLLBACK.1], self.work.plan.rollback.hooks);
         Ok(())
     }
@@ -322,15 +329,17 @@ impl Foreseeing<'_, '_> {
     async fn resume(&mut self, pending: &Record) -> Result<(), Failure> {
         let version = self.work.storage.replaces(pending).unwrap_or_default();
         let replaced = self.work.storage.get(version).await.map_err(|error| failed(&error))?;
-        self.replaces(pending, &replaced.unwrap_or_default()).await
+        let manner = Manner { server_side: pending.apply_method == "ssa", replace: false };
+        self.replaces(pending, &replaced.unwrap_or_default(), manner).await
     }
 
-    async fn replaces(&mut self, new: &Record, old: &Record) -> Result<(), Failure> {
+    async fn replaces(&mut self, new: &Record, old: &Record, manner: Manner) -> Result<(), Failure> {
         for record in [new, old] {
             self.sight.hide_of(record, self.work.secret.as_ref());
         }
         let objects = self.work.objects();
-        self.sight.manifest(&objects, &new.manifest).await.map_err(|error| failed(&error))?;
+        let seen = self.sight.manifest(&objects, &old.manifest, &new.manifest, manner).await;
+        seen.map_err(|error| failed(&error))?;
         self.sight.going(&objects, &old.manifest, Going::Rest).await;
         Ok(())
     }

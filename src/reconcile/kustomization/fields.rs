@@ -72,7 +72,8 @@ fn merged_fields(live: &Value, others: &[String]) -> Option<Value> {
     Some(Value::Array(kept))
 }
 
-fn merge(into: &mut Value, from: &Value) {
+/// Puts the fields of one set into another.
+pub fn merge(into: &mut Value, from: &Value) {
     let Some(from) = from.as_object() else { return };
     if !into.is_object() {
         *into = json!({});
