@@ -15,6 +15,8 @@ use crate::base::{check_expression, loop_names, loops};
 
 /// Steps that the loops of one expression may take together.
 const STEPS: usize = 5_000_000;
+/// Bytes that the texts of one expression may grow to.
+const GROWTH: usize = 64 << 20;
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -48,17 +50,32 @@ impl Expression {
     /// Errors when it fails, gives anything but true or false, or could run too long on such long lists.
     pub fn holds<'a>(&self, variables: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<bool, String> {
         let mut context = Context::with_env(environment());
-        let mut longest = 1;
+        let (mut longest, mut bytes) = (1, 0);
+        let splits = self.text.contains("split");
         for (name, value) in variables {
-            longest = longest.max(length(value));
+            longest = longest.max(length(value, splits));
+            bytes += texts(value);
             context.add_variable_from_value(name, to_cel(value));
         }
         let (count, depth) = self.loops;
-        // Lists may also stand in the expression itself.
-        let literal = self.text.bytes().filter(|byte| *byte == b',').count();
-        let steps = longest.max(literal).saturating_pow(depth).saturating_mul(count.max(1));
+        let number = |wanted: u8| self.text.bytes().filter(|byte| *byte == wanted).count();
+        // Lists may also stand in the expression itself, or be joined there.
+        let longest = longest.max(number(b',')).saturating_mul(1 + number(b'+'));
+        let steps = longest.saturating_pow(depth).saturating_mul(count.max(1));
         if steps > STEPS {
             return Err(format!("the expression {:?} could take {steps} steps here", self.text));
+        }
+        // Each loop can join what the one before it made.
+        let turns = u32::try_from(count + 1).unwrap_or(u32::MAX);
+        let all = bytes + self.text.len();
+        let mut grown = (1 + number(b'+')).saturating_pow(turns).saturating_mul(all);
+        // These put a text into every place of another.
+        for word in [".replace(", ".join(", ".format("] {
+            let times = u32::try_from(self.text.matches(word).count()).unwrap_or(u32::MAX);
+            grown = grown.saturating_mul(all.saturating_pow(times));
+        }
+        if grown > GROWTH {
+            return Err(format!("the expression {:?} could make texts that are too long here", self.text));
         }
         match self.program.execute(&context) {
             Ok(cel::Value::Bool(holds)) => Ok(holds),
@@ -72,25 +89,35 @@ fn environment() -> Arc<Env> {
     static ENVIRONMENT: OnceLock<Arc<Env>> = OnceLock::new();
     let build = || {
         let mut env = Env::stdlib();
-        for extension in [cel::extensions::strings, cel::extensions::lists, cel::extensions::math] {
-            env.add_extension(extension).expect("the crate's own extensions do not clash");
-        }
+        // Lists made of nothing but a number would be beyond every bound; Flux has no such functions either.
+        env.add_extension(cel::extensions::strings).expect("the crate's own extensions do not clash");
         Arc::new(env)
     };
     ENVIRONMENT.get_or_init(build).clone()
 }
 
 fn is_type(name: &str) -> bool {
-    ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "optional", "math"]
-        .contains(&name)
+    ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "optional"].contains(&name)
 }
 
-/// The longest list or map in a document.
-fn length(value: &Value) -> usize {
+/// The longest list or map in a document; a text that may be split is a list of its bytes.
+fn length(value: &Value, splits: bool) -> usize {
+    let of = |value: &Value| length(value, splits);
     match value {
-        Value::Array(items) => items.iter().map(length).fold(items.len(), usize::max),
-        Value::Object(fields) => fields.values().map(length).fold(fields.len(), usize::max),
+        Value::Array(items) => items.iter().map(of).fold(items.len(), usize::max),
+        Value::Object(fields) => fields.values().map(of).fold(fields.len(), usize::max),
+        Value::String(text) if splits => text.len(),
         _ => 1,
+    }
+}
+
+/// The bytes of all texts in a document.
+fn texts(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(texts).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + texts(value)).sum(),
+        Value::String(text) => text.len(),
+        _ => 0,
     }
 }
 
@@ -159,13 +186,25 @@ mod tests {
     #[test]
     fn loops_in_loops_over_long_lists_are_refused() {
         let list = json!(vec![1; 2_000]);
-        let nested = "l.all(a, l.all(b, l.all(c, a + b + c > 0)))";
+        let nested = "l.all(a, l.all(b, l.all(c, a > b && b > c)))";
         let error = Expression::compile(nested, None).unwrap().holds([("l", &list)]).unwrap_err();
         assert!(error.contains("could take 24000000000 steps"), "{error}");
         assert_eq!(
             Expression::compile("l.all(a, a == 1) && l.exists(b, b == 1)", None).unwrap().holds([("l", &list)]),
             Ok(true)
         );
+        let text = json!("x,".repeat(10_000));
+        let doubling = format!("[t]{}.size() > 0", ".map(a, a + a)".repeat(40));
+        for bomb in [
+            "t.split('').all(a, t.split('').all(b, a == b))",
+            "(l+l+l+l+l+l).all(a, (l+l+l+l+l+l).all(b, a == b))",
+            "t.replace('x', t).replace('x', t).size() > 0",
+            &doubling,
+        ] {
+            let run = Expression::compile(bomb, None).unwrap().holds([("l", &list), ("t", &text)]);
+            assert!(run.as_ref().is_err_and(|error| error.contains(" could ")), "{bomb}: {run:?}");
+        }
+        assert!(Expression::compile("lists.range(10).all(a, a >= 0)", None).unwrap().holds([("l", &list)]).is_err());
         for text in ["(".repeat(100_000), "!".repeat(70_000), "a.".repeat(30_000) + "a"] {
             assert!(Expression::compile(&text, None).is_err());
         }

@@ -1,6 +1,6 @@
 //! Globs: `*` is anything, and what stands for one character is for the caller to say.
 //!
-//! For patterns of foreign files; takes time in proportion to the product of both lengths at worst. Start with
+//! For patterns of foreign files; takes time in proportion to the product of both lengths at worst, and to that of what `one` looks at. Start with
 //! [`is_like`].
 
 /// Whether a text is like a pattern.

@@ -103,7 +103,7 @@ fn is_source_ignore(path: &str) -> bool {
 }
 
 fn read_patterns(text: &str, directory: &str) -> Vec<Pattern> {
-    let text = text.get(..TEXT_BYTES).unwrap_or(text);
+    let text = &text[..text.floor_char_boundary(TEXT_BYTES)];
     text.lines().filter_map(|line| Pattern::read(line, directory)).collect()
 }
 

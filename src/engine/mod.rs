@@ -6,6 +6,7 @@ pub mod commit_message;
 pub mod diff;
 pub mod expression;
 pub mod glob;
+mod go_expand;
 mod go_json;
 mod go_regex;
 pub mod ignore;

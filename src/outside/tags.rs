@@ -150,8 +150,10 @@ fn write(path: &Path, listed: &Listed) -> io::Result<()> {
     let directory = path.parent().ok_or_else(|| io::Error::other("no directory"))?;
     std::fs::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer(io::BufWriter::new(&mut file), listed)?;
-    file.flush()?;
+    let mut writer = io::BufWriter::new(&mut file);
+    serde_json::to_writer(&mut writer, listed)?;
+    writer.flush()?;
+    drop(writer);
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     std::fs::File::open(directory)?.sync_all()

@@ -2,7 +2,8 @@
 //!
 //! Block mappings and lists, texts on one line, folded plain texts, literal blocks, short lists between brackets. At
 //! anything else the reader gives up (`None`) and the general parser reads the stream: so this must never take what
-//! that refuses, nor read it otherwise, places included. Start with [`Quick::document`].
+//! that refuses, nor read it otherwise, places included (but for
+//! those of values that are not there). Start with [`Quick::document`].
 
 use std::borrow::Cow;
 
@@ -16,7 +17,7 @@ const DEPTH: usize = 64;
 pub(super) struct Quick<'a> {
     pub(super) text: &'a str,
     limits: &'a Limits,
-    is_ascii: bool,
+    pub(super) is_ascii: bool,
     /// Where the line at hand starts, and its number from 1.
     pub(super) line_start: usize,
     pub(super) line: u32,

@@ -3,33 +3,33 @@
 //! Start with [`Keys::seen`].
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-/// Below this many keys a mapping is searched, above it is hashed.
+/// Up to this many keys a mapping is searched, above it is hashed.
 const FEW_KEYS: usize = 16;
 
 /// Which keys a mapping has had, with their lines.
 #[derive(Default)]
 pub(super) struct Keys<'a> {
-    list: Vec<(Cow<'a, str>, u32)>,
-    index: HashSet<Cow<'a, str>>,
+    few: Vec<(Cow<'a, str>, u32)>,
+    many: HashMap<Cow<'a, str>, u32>,
 }
 
 impl<'a> Keys<'a> {
-    /// The line on which a key was given.
+    /// The line on which a key was first given.
     pub(super) fn seen(&self, name: &str) -> Option<u32> {
-        if self.list.len() > FEW_KEYS && !self.index.contains(name) {
-            return None;
+        if !self.many.is_empty() {
+            return self.many.get(name).copied();
         }
-        self.list.iter().find(|(key, _)| key == name).map(|(_, line)| *line)
+        self.few.iter().find(|(key, _)| key == name).map(|(_, line)| *line)
     }
 
     pub(super) fn add(&mut self, name: Cow<'a, str>, line: u32) {
-        self.list.push((name, line));
-        if self.list.len() == FEW_KEYS + 1 {
-            self.index.extend(self.list.iter().map(|(key, _)| key.clone()));
-        } else if self.list.len() > FEW_KEYS {
-            self.index.extend(self.list.last().map(|(key, _)| key.clone()));
+        if self.many.is_empty() && self.few.len() < FEW_KEYS {
+            return self.few.push((name, line));
+        }
+        for (key, line) in self.few.drain(..).chain([(name, line)]) {
+            self.many.entry(key).or_insert(line);
         }
     }
 }

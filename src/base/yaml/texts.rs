@@ -8,9 +8,16 @@ use super::Style;
 use super::quick::{Open, Quick};
 use super::tree::Kind;
 
+/// A list that is longer, of more than ASCII, is left to the general parser.
+const LONG_LINE: usize = 1_000;
+
 impl<'a> Quick<'a> {
     /// A list between brackets, of quoted texts and simple words.
     pub(super) fn list(&mut self) -> Option<()> {
+        // Columns count characters, from the start of the line each time.
+        if !self.is_ascii && self.line_end(self.at) - self.line_start > LONG_LINE {
+            return None;
+        }
         let node = self.push(self.at, Kind::Sequence { items: Vec::new(), flow: true })?;
         self.at += 1;
         let column = self.at - self.line_start;

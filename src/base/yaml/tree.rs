@@ -101,15 +101,25 @@ pub(super) fn parse_all<'a>(
         block_nesting_limit: limits.depth,
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
+    let last_line = text.rsplit(['\n', '\r']).next().unwrap_or_default();
+    let end = End { at: text.len(), is_open: !last_line.trim_matches(' ').is_empty() };
     let mut index = 0;
     while let Some((event, span)) = next(&mut parser, limits)? {
         if let Event::DocumentStart(..) = event {
             let start = span.end.byte_offset().unwrap_or_default();
-            take(index, &Tree::parse(&mut parser, limits, start, text)?)?;
+            take(index, &Tree::parse(&mut parser, limits, start, end)?)?;
             index += 1;
         }
     }
     Ok(())
+}
+
+/// Where a stream ends.
+#[derive(Clone, Copy)]
+struct End {
+    at: usize,
+    /// Within a line that has more than spaces.
+    is_open: bool,
 }
 
 type Events<'a> = Parser<'a, StrInput<'a>>;
@@ -126,9 +136,7 @@ fn next<'a>(parser: &mut Events<'a>, limits: &Limits) -> Result<Option<(Event<'a
 }
 
 impl<'a> Tree<'a> {
-    fn parse(parser: &mut Events<'a>, limits: &'a Limits, start: usize, source: &str) -> Result<Self, YamlError> {
-        let last_line = source.rsplit(['\n', '\r']).next().unwrap_or_default();
-        let is_open = !last_line.trim_matches(' ').is_empty();
+    fn parse(parser: &mut Events<'a>, limits: &'a Limits, start: usize, end: End) -> Result<Self, YamlError> {
         let mut tree = Tree { limits, nodes: Vec::new() };
         let mut open: Vec<(u32, Vec<u32>)> = Vec::new();
         let mut anchors: HashMap<usize, u32> = HashMap::new();
@@ -144,7 +152,7 @@ impl<'a> Tree<'a> {
             let (kind, opens) = match event {
                 Event::Scalar(mut text, style, _, tag) => {
                     let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                    if is_open && is_block && span.end.byte_offset() == Some(source.len()) && text.ends_with('\n') {
+                    if end.is_open && is_block && span.end.byte_offset() == Some(end.at) && text.ends_with('\n') {
                         // Where the file ends without a line break, so does a block that goes to its end.
                         text.to_mut().pop();
                     }

@@ -55,7 +55,7 @@ pub(super) fn glob(glob: &str, path: &str) -> bool {
     matches(&glob.chars().collect::<Vec<_>>(), path)
 }
 
-/// Go's `filepath.Match`, in time that grows with both lengths only.
+/// Go's `filepath.Match`, in time that grows with both lengths, and with that of brackets.
 fn matches(glob: &[char], subject: &str) -> bool {
     let (mut at, mut place) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

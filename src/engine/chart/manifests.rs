@@ -62,6 +62,8 @@ const EVENTS: [&str; 10] = [
     "test-success",
 ];
 
+const ANNOTATIONS: &str = "/metadata/annotations";
+
 /// One document of a rendered file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
@@ -103,13 +105,12 @@ pub(super) fn cut(path: &str, content: &str) -> Result<Vec<Piece>, ChartError> {
     let mut pieces = Vec::new();
     for text in split(content) {
         let head = head(path, text)?;
-        let scalar = |value: Option<&Json>| value.and_then(Json::as_str).unwrap_or_default().to_owned();
-        let meta = head.get("metadata");
-        let annotations = meta.and_then(|meta| meta.get("annotations"));
+        let scalar = |pointer: &str| head.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let annotations = head.pointer("/metadata/annotations");
         let manifest = Manifest {
             path: path.to_owned(),
-            kind: scalar(head.get("kind")),
-            name: scalar(meta.and_then(|meta| meta.get("name"))),
+            kind: scalar("/kind"),
+            name: scalar("/metadata/name"),
             text: text.to_owned(),
         };
         match annotations.and_then(|annotations| annotations.get("helm.sh/hook")).and_then(Json::as_str) {
@@ -166,19 +167,50 @@ pub(super) fn split(content: &str) -> Vec<&str> {
 
 fn head(path: &str, text: &str) -> Result<Json, ChartError> {
     let failed = |why: String| ChartError::Manifest { path: path.to_owned(), why };
-    let documents =
-        yaml::read_only(text.as_bytes(), &yaml::Limits::default(), yaml::Dialect::Lenient, &["kind", "metadata"]);
+    let documents = yaml::read_only(
+        text.as_bytes(),
+        &yaml::Limits::default(),
+        yaml::Dialect::Lenient,
+        &["apiVersion", "kind", "metadata"],
+    );
     let head = documents.map_err(|error| failed(error.to_string()))?;
-    let head = head.into_iter().next().map_or(Json::Null, |document| document.value);
+    let mut head = head.into_iter().next().map_or(Json::Null, |document| document.value);
     if !head.is_object() && !head.is_null() {
         return Err(failed("the document is not a map".into()));
     }
-    if let Some(annotations) = head.pointer("/metadata/annotations").and_then(Json::as_object)
-        && let Some((key, _)) = annotations.iter().find(|(_, value)| !value.is_string() && !value.is_null())
+    for (pointer, is_map) in
+        [("/apiVersion", false), ("/kind", false), ("/metadata", true), ("/metadata/name", false), (ANNOTATIONS, true)]
     {
-        return Err(failed(format!("the annotation {key} is not text; put its value in quotes")));
+        match head.pointer_mut(pointer) {
+            None | Some(Json::Null) => {}
+            Some(value) if is_map && !value.is_object() => {
+                return Err(failed(format!("{} is not a map", name(pointer))));
+            }
+            Some(_) if is_map => {}
+            Some(value) => as_text(value).map_err(|()| failed(format!("{} is not text", name(pointer))))?,
+        }
+    }
+    let annotations = head.pointer_mut(ANNOTATIONS).and_then(Json::as_object_mut);
+    for (key, value) in annotations.into_iter().flatten() {
+        as_text(value).map_err(|()| failed(format!("the annotation {key} is not text; put its value in quotes")))?;
     }
     Ok(head)
+}
+
+/// A pointer as people write fields.
+fn name(pointer: &str) -> String {
+    pointer[1..].replace('/', ".")
+}
+
+/// Makes text of a number or a boolean where text is wanted, as sigs.k8s.io/yaml does; nothing stays nothing.
+fn as_text(value: &mut Json) -> Result<(), ()> {
+    match value {
+        Json::Number(number) => *value = number.to_string().trim_end_matches(".0").into(),
+        Json::Bool(truth) => *value = truth.to_string().into(),
+        Json::String(_) | Json::Null => {}
+        Json::Array(_) | Json::Object(_) => return Err(()),
+    }
+    Ok(())
 }
 
 fn hook(manifest: Manifest, events: &str, annotations: &Json) -> Option<Hook> {
@@ -200,4 +232,34 @@ fn hook(manifest: Manifest, events: &str, annotations: &Json) -> Option<Hook> {
         delete_policies: list("helm.sh/hook-delete-policy"),
         log_policies: list("helm.sh/hook-output-log-policy"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_an_object_is_text_or_a_scalar() {
+        let name = |text: &str| match cut("t", text).map(|mut pieces| pieces.remove(0)) {
+            Ok(Piece::Manifest(manifest)) => manifest.name,
+            Ok(Piece::Hook(hook)) => format!("hook {} {}", hook.manifest.name, hook.weight),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(name("kind: A\nmetadata: {name: 12, annotations: {a: true, b: null}}"), "12");
+        assert_eq!(
+            name("metadata: {name: j, annotations: {helm.sh/hook: test, helm.sh/hook-weight: -5}}"),
+            "hook j -5"
+        );
+        for (text, field) in [
+            ("kind: [x]", "kind"),
+            ("apiVersion: {a: b}", "apiVersion"),
+            ("metadata: x", "metadata"),
+            ("metadata: {name: [x]}", "metadata.name"),
+            ("metadata: {annotations: [x]}", "metadata.annotations"),
+            ("metadata: {annotations: {a: [x]}}", "annotation a"),
+        ] {
+            let error = name(text);
+            assert!(error.contains(&format!("{field} is not")), "{text}: {error}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use super::manifests::{Cut, Hook, Manifest, cut, sort};
 use super::{Capabilities, Chart, ChartError, ChartFile, Values, dependencies, schema, values};
-use crate::engine::template::{Fields, Items, List, Map, Object, Templates, Value, World, files};
+use crate::engine::template::{Fields, Items, List, Map, Object, TemplateError, Templates, Value, World, files};
 
 /// The release a chart is rendered for.
 #[derive(Clone, Debug)]
@@ -267,6 +267,9 @@ impl<'c> Plan<'c> {
         let mut templates = Templates::new();
         let mut seen = HashMap::new();
         for planned in &self.templates {
+            if world.stop.is_some_and(|stop| stop()) {
+                return Err(TemplateError::Limit("the time for rendering is over".into()).into());
+            }
             if seen.insert(&planned.path, ()).is_none() {
                 templates.add(&planned.path, &planned.text)?;
             }

@@ -1,6 +1,6 @@
 //! The filter of a policy: a pattern in Go's syntax that tags must match, and the part of them that is compared.
 //!
-//! Source: image-reflector-controller internal/policy/filter.go, Go's regexp (Expand).
+//! Source: image-reflector-controller internal/policy/filter.go.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::collections::hash_map::Entry;
 use regex::{CaptureLocations, Regex};
 
 use super::{Candidate, PolicyError};
+use crate::engine::go_expand::Replacement;
 use crate::engine::go_regex;
 
 /// A pattern and what is extracted from what it matches.
@@ -18,15 +19,7 @@ pub struct Filter {
     /// Empty compares the whole tag.
     pub extract: String,
     regex: Regex,
-    parts: Vec<Part>,
-}
-
-/// A piece of the extract.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    /// What a group matched; `None` where the pattern has no such group.
-    Group(Option<usize>),
+    parts: Replacement,
 }
 
 impl Filter {
@@ -35,7 +28,7 @@ impl Filter {
     /// Errors with Go's words when the pattern is none.
     pub fn new(pattern: &str, extract: &str) -> Result<Filter, PolicyError> {
         let regex = go_regex(pattern).map_err(|why| PolicyError::Pattern { pattern: pattern.to_owned(), why })?;
-        let parts = parts(extract, &regex);
+        let parts = Replacement::read(extract, &regex);
         Ok(Filter { pattern: pattern.to_owned(), extract: extract.to_owned(), regex, parts })
     }
 
@@ -50,21 +43,7 @@ impl Filter {
             return self.regex.is_match(tag).then_some(Cow::Borrowed(tag));
         }
         self.regex.captures_read(groups, tag)?;
-        let matched = |group: Option<usize>| {
-            let place = group.and_then(|group| groups.get(group));
-            place.map_or("", |(start, end)| &tag[start..end])
-        };
-        if let [Part::Group(group)] = self.parts.as_slice() {
-            return Some(Cow::Borrowed(matched(*group)));
-        }
-        let mut value = String::new();
-        for part in &self.parts {
-            value.push_str(match part {
-                Part::Text(text) => text,
-                Part::Group(group) => matched(*group),
-            });
-        }
-        Some(Cow::Owned(value))
+        Some(self.parts.filled(|group| groups.get(group).map_or("", |(start, end)| &tag[start..end])))
     }
 
     /// The tags that match; of several with one value the last stands for all, at the place of the first.
@@ -84,54 +63,6 @@ impl Filter {
         }
         candidates
     }
-}
-
-/// Takes an extract apart: `$name` takes the longest name, `${name}` ends at the brace, `$$` is a dollar, and a dollar
-/// that begins nothing is text.
-fn parts(extract: &str, regex: &Regex) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut text = String::new();
-    let mut rest = extract;
-    while let Some(at) = rest.find('$') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            text.push('$');
-            rest = after;
-            continue;
-        }
-        let Some((name, after)) = name(rest) else {
-            text.push('$');
-            continue;
-        };
-        if !text.is_empty() {
-            parts.push(Part::Text(std::mem::take(&mut text)));
-        }
-        let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
-        parts.push(Part::Group(match name.parse() {
-            Ok(number) if is_number => Some(number),
-            _ => regex.capture_names().position(|known| known == Some(name)),
-        }));
-        rest = after;
-    }
-    text.push_str(rest);
-    if !text.is_empty() {
-        parts.push(Part::Text(text));
-    }
-    parts
-}
-
-/// The name after a dollar, and what follows it.
-fn name(text: &str) -> Option<(&str, &str)> {
-    let inner = text.strip_prefix('{');
-    let from = inner.unwrap_or(text);
-    let end = from.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(from.len());
-    let (name, after) = from.split_at(end);
-    let after = match inner {
-        Some(_) => after.strip_prefix('}')?,
-        None => after,
-    };
-    (!name.is_empty()).then_some((name, after))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub struct Limits {
     pub depth: usize,
     /// Nodes and calls.
     pub steps: u64,
-    /// Bytes of text and lists made in all, thrown away or not.
+    /// Bytes of text and lists made in all, thrown away or not; a compiled pattern counts as a MiB.
     pub bytes: u64,
     /// Bytes of one file or template.
     pub output: usize,

@@ -4,6 +4,7 @@
 //! the ones Go's parser gives, because people search for them. Start with [`parse`].
 //! Source: text/template/parse (parse.go).
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::call::Function;
@@ -34,13 +35,13 @@ pub(super) fn parse(name: &Rc<str>, text: &str, find: Find) -> Result<Vec<Tree>,
         depth: 0,
         action_start: None,
         trees: Vec::new(),
+        places: HashMap::new(),
         nodes: Vec::new(),
         words: Vec::new(),
     };
     let root = parser.file()?;
     parser.add(Rc::clone(name), root)?;
-    let last = parser.trees.len() - 1;
-    parser.trees.swap(0, last);
+    parser.trees.swap(0, parser.places[name]);
     Ok(parser.trees)
 }
 
@@ -73,6 +74,8 @@ pub(super) struct Parser<'t, 'f> {
     /// Where the action at hand starts; its line is counted only when something is wrong with it.
     action_start: Option<usize>,
     trees: Vec<Tree>,
+    /// Which tree has a name.
+    places: HashMap<Rc<str>, usize>,
     /// The nodes of the lists that are open, and the arguments of the open commands: a list is as long as it is only
     /// once it has ended.
     nodes: Vec<Node>,
@@ -185,18 +188,16 @@ impl<'t> Parser<'t, '_> {
     fn add(&mut self, name: Rc<str>, root: Box<[Node]>) -> Parsed<()> {
         let (file, text) = (Rc::clone(&self.file), Rc::clone(&self.text));
         let tree = Tree { name, file, text, root, slots: self.scope.most };
-        match self.trees.iter_mut().find(|other| other.name == tree.name) {
-            None => self.trees.push(tree),
+        match self.places.get(&tree.name).map(|at| &mut self.trees[*at]) {
+            None => {
+                self.places.insert(Rc::clone(&tree.name), self.trees.len());
+                self.trees.push(tree);
+            }
             Some(other) if other.is_empty() => *other = tree,
             Some(_) if tree.is_empty() => {}
             Some(_) => {
                 return self.fail(format!("template: multiple definition of template {}", quote(&tree.name)));
             }
-        }
-        // The file itself must come last, so that it can be told apart.
-        if let Some(at) = self.trees.iter().position(|tree| tree.name == self.file) {
-            let last = self.trees.len() - 1;
-            self.trees.swap(at, last);
         }
         Ok(())
     }

@@ -7,6 +7,9 @@ use super::parse::{Parsed, Parser};
 use super::text::{number, quote, unquote};
 use super::tree::{Command, Pipe, Shown, Slot, Span, Word, WordKind};
 
+/// More variables in one scope than this are refused: they are looked for one by one.
+const VARIABLES: usize = 4_000;
+
 impl<'t> Parser<'t, '_> {
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
         let start = self.peek_solid().start;
@@ -29,6 +32,9 @@ impl<'t> Parser<'t, '_> {
             }
         }
         let Some(first) = first else { return self.fail(format!("missing value for {context}")) };
+        if self.scope.names.len() > VARIABLES {
+            return self.fail(format!("more than {VARIABLES} variables"));
+        }
         for (index, command) in more.iter().enumerate() {
             use WordKind::{Bool, Dot, Nil, Number, Text};
             if matches!(command.word.kind, Bool(_) | Dot | Nil | Number(_) | Text { .. }) {

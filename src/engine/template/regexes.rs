@@ -9,15 +9,19 @@ use super::error::{Answer, Failure};
 use super::run::Machine;
 use super::text::quote;
 use super::value::{Items, List, Value};
+use crate::engine::go_expand::Replacement;
 use crate::engine::go_regex;
 
+/// Compiled patterns that are kept.
+const PATTERNS: usize = 32;
+const PATTERN_BYTES: usize = 1 << 20;
 const PATTERN_AND_TEXT: &[Type] = &[Type::Text, Type::Text];
 const WITH_COUNT: &[Type] = &[Type::Text, Type::Text, Type::Int];
 const WITH_TEXT: &[Type] = &[Type::Text, Type::Text, Type::Text];
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("regexMatch", PATTERN_AND_TEXT, |machine, args| {
-        Ok(compile(machine, &text(args, 0)).is_ok_and(|pattern| pattern.is_match(&text(args, 1))).into())
+        Ok(compile(machine, &text(args, 0))?.is_ok_and(|pattern| pattern.is_match(&text(args, 1))).into())
     }),
     Function::new("mustRegexMatch", PATTERN_AND_TEXT, |machine, args| {
         Ok(strict(machine, args)?.is_match(&text(args, 1)).into())
@@ -53,19 +57,23 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// The pattern, remembered for the rest of the rendering.
-fn compile(machine: &mut Machine<'_>, pattern: &str) -> Result<Rc<regex::Regex>, String> {
+/// The pattern, remembered for a while. A new one is paid for as if it took a quarter of what it may take.
+fn compile(machine: &mut Machine<'_>, pattern: &str) -> Answer<Result<Rc<regex::Regex>, String>> {
     if let Some(known) = machine.patterns.get(pattern) {
-        return known.clone();
+        return Ok(known.clone());
     }
+    machine.charge(PATTERN_BYTES)?;
     let compiled = go_regex(pattern).map(Rc::new);
+    if machine.patterns.len() >= PATTERNS {
+        machine.patterns.clear();
+    }
     machine.patterns.insert(pattern.into(), compiled.clone());
-    compiled
+    Ok(compiled)
 }
 
 fn strict(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Rc<regex::Regex>> {
     machine.charge(args.iter().filter_map(Value::size).sum())?;
-    compile(machine, &text(args, 0)).map_err(Failure::plain)
+    compile(machine, &text(args, 0))?.map_err(Failure::plain)
 }
 
 /// As [`strict`], with the message of Go's `MustCompile`.
@@ -73,7 +81,7 @@ fn sure(machine: &mut Machine<'_>, args: &[Value]) -> Answer<Rc<regex::Regex>> {
     machine.charge(args.iter().filter_map(Value::size).sum())?;
     let pattern = text(args, 0);
     let quoted = if pattern.contains('`') { quote(&pattern) } else { format!("`{pattern}`") };
-    compile(machine, &pattern).map_err(|message| Failure::plain(format!("regexp: Compile({quoted}): {message}")))
+    compile(machine, &pattern)?.map_err(|message| Failure::plain(format!("regexp: Compile({quoted}): {message}")))
 }
 
 fn find(pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
@@ -99,7 +107,11 @@ fn pay(machine: &mut Machine<'_>, pattern: &regex::Regex, whole: &str, with: &st
 fn replace(machine: &mut Machine<'_>, pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
     let (whole, with) = (text(args, 1), text(args, 2));
     pay(machine, pattern, &whole, &with, with.matches('$').count())?;
-    Ok(pattern.replace_all(&whole, &*with).as_ref().into())
+    let with = Replacement::read(&with, pattern);
+    let expand = |found: &regex::Captures<'_>| {
+        with.filled(|group| found.get(group).map_or("", |text| text.as_str())).into_owned()
+    };
+    Ok(pattern.replace_all(&whole, expand).as_ref().into())
 }
 
 fn replace_literal(machine: &mut Machine<'_>, pattern: &regex::Regex, args: &[Value]) -> Answer<Value> {
