@@ -107,6 +107,20 @@ async fn another_chart_and_a_lost_record_change_nothing() {
 }
 
 #[tokio::test]
+async fn without_server_side_apply_the_preview_goes_that_way_too() {
+    let world = still_with(json!({"install": {"serverSideApply": false}})).await;
+    // Somebody else's key stays either way; the chart's own goes.
+    let theirs = json!({"data": {"theirs": "1"}});
+    world.cluster.merge_patch(&config_map("web"), &theirs, None, "kubectl").await.unwrap();
+    let fewer = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata: {new: key}\n";
+    publish(&world, "chart", "2.0.0", &[("templates/map.yaml", fewer)]).await;
+    let plain = seen(&world).await.patch.plain();
+    let lines: Vec<String> = plain.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let has = |line: &str| lines.iter().any(|known| known == line);
+    assert!(has("- value: from-chart") && has("+ new: key") && has("theirs: \"1\""), "{plain}");
+}
+
+#[tokio::test]
 async fn after_a_failure_comes_the_remedy() {
     let remedied = |strategy: &str| json!({"upgrade": {"remediation": {"retries": 1, "remediateLastFailure": true, "strategy": strategy}}});
     let world = still_with(remedied("rollback")).await;

@@ -28,6 +28,20 @@ fn secretive(spec: &Value) -> Value {
     release("web", all)
 }
 
+const THING: &str =
+    "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: one}\nspec: {a: {{ .Values.value | quote }}}\n";
+
+/// Things, whose one field must look like that.
+fn definition(pattern: &str) -> String {
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: \
+         things.example.com}}\nspec:\n  group: example.com\n  scope: Namespaced\n  names: {{kind: Thing, plural: things, \
+         singular: thing, listKind: ThingList}}\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    \
+         schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{a: {{type: \
+         string, pattern: '{pattern}'}}}}}}}}}}}}\n"
+    )
+}
+
 fn desk(world: &World) -> Desk {
     Desk::new(world.cluster.clone(), world.cx.store.clone(), Activity::default())
 }
@@ -62,13 +76,8 @@ async fn what_a_chart_says_of_a_secret_value_is_not_told() {
 async fn what_the_cluster_says_of_a_secret_value_is_not_in_the_record() {
     let world = world().await;
     put_secret(&world, CANARY).await;
-    let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: \
-                      things.example.com}\nspec:\n  group: example.com\n  scope: Namespaced\n  names: {kind: Thing, plural: \
-                      things, singular: thing, listKind: ThingList}\n  versions:\n  - name: v1\n    served: true\n    \
-                      storage: true\n    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, \
-                      properties: {a: {type: string, pattern: '^[0-9]+$'}}}}}}\n";
-    let thing = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: one}\nspec: {a: {{ .Values.value }}}\n";
-    publish(&world, "chart", "1.0.0", &[("crds/thing.yaml", definition), ("templates/thing.yaml", thing)]).await;
+    let definition = definition("^[0-9]+$");
+    publish(&world, "chart", "1.0.0", &[("crds/thing.yaml", &definition), ("templates/thing.yaml", THING)]).await;
     world.put(secretive(&json!({"install": {"remediation": {"retries": 0, "remediateLastFailure": false}}}))).await;
     let document = world.until_reason(&hr("web"), "InstallFailed").await;
     assert!(ready(&document).unwrap().message.contains("***"), "{document:#}");
@@ -78,6 +87,34 @@ async fn what_the_cluster_says_of_a_secret_value_is_not_in_the_record() {
     let records = records(&world, "web").await;
     assert!(records[0].info.description.contains("***"), "{}", records[0].info.description);
     for record in records {
+        assert!(!record.info.description.contains(CANARY), "{}", record.info.description);
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_tell_what_the_secret_said_before() {
+    let world = world().await;
+    put_secret(&world, CANARY).await;
+    publish(&world, "chart", "1.0.0", &[("crds/thing.yaml", &definition(".*")), ("templates/thing.yaml", THING)]).await;
+    world.put(secretive(&json!({}))).await;
+    world.until(&hr("web"), "ready", is_ready).await;
+    world.put(secretive(&json!({"suspend": true}))).await;
+    // The old value is refused from now on, and the new release fails for another reason.
+    let stricter = weir::base::yaml::read(definition("^[0-9]+$").as_bytes(), &Default::default()).unwrap();
+    world.put(stricter[0].value.clone()).await;
+    put_secret(&world, "123").await;
+    let two = THING.replace("one", "two").replace(".Values.value", "\"bad\"");
+    publish(&world, "chart", "2.0.0", &[("templates/thing.yaml", THING), ("templates/two.yaml", &two)]).await;
+    let remedy = json!({"retries": 1, "remediateLastFailure": true});
+    world.put(secretive(&json!({"suspend": false, "upgrade": {"remediation": remedy}}))).await;
+    let remedied = |document: &Value| {
+        let all = weir::base::Condition::all(document);
+        all.iter().any(|one| one.kind == "Remediated" && one.status == "False" && one.message.contains("Thing"))
+    };
+    let document = world.until(&hr("web"), "not rolled back", remedied).await;
+    assert!(document.to_string().contains("***") && !document.to_string().contains(CANARY), "{document:#}");
+    assert!(!world.events(&hr("web")).await.iter().any(|event| event.contains(CANARY)));
+    for record in records(&world, "web").await {
         assert!(!record.info.description.contains(CANARY), "{}", record.info.description);
     }
 }

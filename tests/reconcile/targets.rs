@@ -134,6 +134,34 @@ async fn a_kubeconfig_leads_to_another_cluster_and_back() {
 }
 
 #[tokio::test]
+async fn what_is_elsewhere_goes_only_by_the_way_there() {
+    let world = world().await;
+    let (_api, served, there) = elsewhere(&world).await;
+    let reference = json!({"secretRef": {"name": "there"}});
+    let secret = world.get(&id("", "Secret", "there")).await.unwrap();
+    apply(&world, json!({"kubeConfig": reference})).await;
+    world.until(&ks(), "ready", is_ready).await;
+    // The account is one of the other cluster: that there is none here means nothing.
+    publish(&world, "chart", "1.0.0", &[("templates/map.yaml", MAP)]).await;
+    world.put(release("web", json!({"kubeConfig": reference, "serviceAccountName": "dev"}))).await;
+    world.until(&hr("web"), "ready", is_ready).await;
+    world.delete(&hr("web")).await;
+    world.until_gone(&hr("web")).await;
+    assert!(there.get(&config_map("web")).await.unwrap().is_none(), "uninstalled there");
+    // Without the way there, a Kustomization waits for it.
+    world.delete(&id("", "Secret", "there")).await;
+    world.delete(&ks()).await;
+    world.until_reason(&ks(), "PruneFailed").await;
+    assert!(there.get(&config_map("applied")).await.unwrap().is_some());
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "there", "namespace": "default"},
+        "data": secret["data"]});
+    world.put(secret).await;
+    world.until_gone(&ks()).await;
+    assert!(there.get(&config_map("applied")).await.unwrap().is_none(), "pruned there");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_kubeconfig_that_leads_nowhere_is_told() {
     let world = world().await;
     apply(&world, json!({"kubeConfig": {"secretRef": {"name": "there"}}})).await;

@@ -128,22 +128,26 @@ fn tells_of_others(kind: &Kind) -> bool {
 fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     let wish = |title, wanted, least, greedy, rank| Wish { title, wanted, least, greedy, rank };
     let mut columns = Vec::new();
+    let told = tells_of_others(kind);
     if kind.namespaced {
         columns.push((Shown::Namespace, wish("NAMESPACE", 9, 8, false, 120)));
     }
-    if !tells_of_others(kind) {
-        columns.push((Shown::Name, wish("NAME", 12, 14, false, 255)));
+    if !told {
+        columns.push((Shown::Name, wish("NAME", 4, 14, false, 255)));
     }
     columns.push((Shown::Status, wish("STATUS", STATUS, STATUS, false, 200)));
     // Sign and word say already what these say; a Deployment's READY counts its pods and stays.
     let said = |name: &str| {
-        matches!(name, "STATUS" | "MESSAGE") || (kind.is_custom() && matches!(name, "READY" | "SUSPENDED"))
+        matches!(name, "STATUS" | "MESSAGE")
+            || (kind.is_custom() && matches!(name, "READY" | "SUSPENDED"))
+            || (told && name == "TYPE")
     };
     let own = kind.columns.iter().enumerate().filter(|(_, column)| !said(column.name));
     for (index, column) in own {
         let least = match column.name {
             "IMAGE" => 13,
             "OBJECT" => 20,
+            "SOURCE" => 16,
             "REASON" => 12,
             _ if column.is_gist() => 13,
             // A moment.
@@ -151,9 +155,10 @@ fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
             name => u16::try_from(name.len()).unwrap_or(12).max(5),
         };
         let rank = if column.wide { 30 } else { 110 };
-        columns.push((Shown::Own(index), wish(column.name, least, least, false, rank)));
+        let heading = u16::try_from(column.name.len()).unwrap_or(least);
+        columns.push((Shown::Own(index), wish(column.name, heading, least, false, rank)));
     }
-    columns.push((Shown::Age, wish("AGE", 5, 5, false, 60)));
+    columns.push((Shown::Age, wish("AGE", 5, 5, false, if told { 105 } else { 60 })));
     if let Some(index) = kind.columns.iter().position(|column| column.name == "MESSAGE") {
         columns.push((Shown::Own(index), wish("MESSAGE", 200, 14, true, 100)));
     }

@@ -36,15 +36,17 @@ pub fn place(wishes: &[Wish], width: u16) -> Vec<Option<Place>> {
     let sum = |shown: &[usize], width: &dyn Fn(&Wish) -> u16| {
         shown.iter().map(|index| width(&wishes[*index]) + GAP).sum::<u16>().saturating_sub(GAP)
     };
-    while shown.len() > 1 && sum(&shown, &|wish| wish.least) > width {
+    // Nothing needs more than it wants.
+    let least = |wish: &Wish| wish.least.min(wish.wanted);
+    while shown.len() > 1 && sum(&shown, &least) > width {
         // Among equals the rightmost goes first.
         let Some(last) = shown.iter().copied().min_by_key(|index| (wishes[*index].rank, usize::MAX - index)) else {
             break;
         };
         shown.retain(|index| *index != last);
     }
-    let mut widths: Vec<u16> = shown.iter().map(|index| wishes[*index].least).collect();
-    let mut left = width.saturating_sub(sum(&shown, &|wish| wish.least));
+    let mut widths: Vec<u16> = shown.iter().map(|index| least(&wishes[*index])).collect();
+    let mut left = width.saturating_sub(sum(&shown, &least));
     // What is modest gets its wish before what takes all.
     for greedy in [false, true] {
         for (at, index) in shown.iter().enumerate() {
@@ -117,6 +119,8 @@ mod tests {
         assert_eq!(at(34), [Some((0, 19)), Some((21, 13)), None]);
         assert_eq!(at(10), [Some((0, 10)), None, None]);
         assert_eq!(at(0), [None, None, None]);
+        let short = [wish("NAME", 5, 16, false, 255), wish("MESSAGE", 60, 12, true, 100)];
+        assert_eq!(place(&short, 20), [Some(Place { x: 0, width: 5 }), Some(Place { x: 7, width: 13 })]);
     }
 
     #[test]
