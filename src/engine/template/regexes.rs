@@ -62,6 +62,7 @@ fn compile(machine: &mut Machine<'_>, pattern: &str) -> Answer<Result<Rc<regex::
     if let Some(known) = machine.patterns.get(pattern) {
         return Ok(known.clone());
     }
+    machine.check_time()?;
     machine.charge(PATTERN_BYTES)?;
     let compiled = go_regex(pattern).map(Rc::new);
     if machine.patterns.len() >= PATTERNS {

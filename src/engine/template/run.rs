@@ -127,7 +127,7 @@ impl<'w> Machine<'w> {
         if self.steps.is_multiple_of(4096) { self.check_time() } else { Ok(()) }
     }
 
-    fn check_time(&self) -> Answer<()> {
+    pub(super) fn check_time(&self) -> Answer<()> {
         match self.world.stop.is_some_and(|stop| stop()) {
             true => Err(Failure::limit("the time for rendering is over")),
             false => Ok(()),
