@@ -160,6 +160,8 @@ async fn drive(
         };
     }
     terminal::leave();
+    // Dropped, it would tell a terminal that is gone that its cursor cannot be shown, panic over that, and abort.
+    std::mem::forget(this.screen);
     // A terminal that is gone is how a person leaves; it is no fault.
     result.or_else(|e| if is_gone(&e) { Ok(()) } else { Err(e) })
 }

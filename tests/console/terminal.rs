@@ -18,6 +18,8 @@ use super::hostile::{payloads, poisoned};
 /// Longer than anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const STAND_IN: &str = "WEIR_TEST_STAND_IN";
+/// The file that the stand-in makes when the console came back to it.
+const ORDERLY: &str = "WEIR_TEST_ORDERLY_END";
 
 /// The program that the other tests run on a pty: a guarded console over the fleet, or over hostile text.
 #[test]
@@ -44,6 +46,9 @@ fn stand_in() {
             _ => Stage::fleet().await,
         };
         run(stage.desk.clone(), stage.options.clone()).await.unwrap();
+        if let Ok(place) = std::env::var(ORDERLY) {
+            std::fs::write(place, "").unwrap();
+        }
     });
     std::process::exit(0);
 }
@@ -57,6 +62,7 @@ struct Terminal {
     before: String,
     hang_up: Arc<AtomicBool>,
     gone: mpsc::Receiver<()>,
+    orderly: tempfile::TempDir,
 }
 
 impl Terminal {
@@ -68,6 +74,8 @@ impl Terminal {
         command.env(STAND_IN, what);
         command.env("TERM", "xterm-256color");
         command.env_remove(MARK);
+        let orderly = tempfile::tempdir().unwrap();
+        command.env(ORDERLY, orderly.path().join("end"));
         let before = format!("{:?}", pair.master.get_termios());
         let child = pair.slave.spawn_command(command).unwrap();
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -88,7 +96,7 @@ impl Terminal {
             left.send(()).ok();
         });
         let writer = pair.master.take_writer().unwrap();
-        Terminal { master: Some(pair.master), writer: Some(writer), child, raw, before, hang_up, gone }
+        Terminal { master: Some(pair.master), writer: Some(writer), child, raw, before, hang_up, gone, orderly }
     }
 
     /// Takes the terminal away, as a lost connection does.
@@ -228,6 +236,8 @@ fn a_terminal_that_goes_away_takes_the_console_along() {
     terminal.ends("hanging up");
     assert!(!is_alive(guard) || terminal.child.try_wait().unwrap().is_some());
     assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+    // Leases are given back and directories removed only by who ends in order.
+    assert!(terminal.orderly.path().join("end").exists(), "the console died instead of ending");
 }
 
 #[test]
