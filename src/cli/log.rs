@@ -22,8 +22,8 @@ use crate::store::{Activity, Level, Line};
 
 /// Size at which the file becomes the older one, in bytes.
 const FILE_BYTES: u64 = 8 << 20;
-/// What is kept without `WEIR_LOG`.
-const FILTER: &str = "weir=info,warn";
+/// What is kept without `WEIR_LOG`. That a certificate is not checked is said once by weir, not at every connection.
+const FILTER: &str = "weir=info,kube_client::client::tls=error,warn";
 
 /// Where lines go.
 pub struct Log {

@@ -71,9 +71,7 @@ impl Tenure {
     /// Lets the next one begin; only after all reconciling has stopped.
     pub async fn end(self) {
         self.renewing.abort();
-        if !self.lost.is_cancelled() {
-            give_back(&self.leases).await;
-        }
+        give_back(&self.leases).await;
     }
 }
 
@@ -136,8 +134,10 @@ async fn newcomer(cluster: &Cluster, leases: &[Lease]) -> Option<String> {
 
 async fn give_back(leases: &[Lease]) {
     for lease in leases {
-        if let Err(error) = lease.give_back().await {
-            tracing::warn!("a lease was not given back: {error}");
+        match lease.give_back().await {
+            // What somebody took is not given back.
+            Ok(()) | Err(LeaseError::Held { .. }) => {}
+            Err(error) => tracing::warn!("a lease was not given back: {error}"),
         }
     }
 }

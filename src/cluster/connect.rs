@@ -114,6 +114,9 @@ pub(super) async fn open(mut config: Config, place: Place, directory: Option<&Pa
         config.auth_info.client_certificate_data = Some(engine.encode(certificate));
         config.auth_info.client_key_data = Some(engine.encode(key.reveal()).into());
     }
+    if config.accept_invalid_certs {
+        tracing::warn!("{place}: the server's certificate is not checked (insecure-skip-tls-verify)");
+    }
     let poses = tenant::poses(&config.auth_info);
     let hint = "correct the kubeconfig, or use another context";
     let client = kube::Client::try_from(config).map_err(|e| refuse(&format!("{place} cannot be used"), &e, hint))?;
