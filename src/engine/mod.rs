@@ -1,4 +1,5 @@
-//! Pure machines: values in, values out. No I/O, no clock, no spawning, no logging.
+//! Pure machines: values in, values out. No I/O, no clock, no logging, no tasks; a thread only within a call, where a
+//! chart is large.
 
 pub mod archive;
 pub mod chart;
