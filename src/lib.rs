@@ -20,7 +20,7 @@
 //! | 1 | `cluster` | the way to an API server: connect (kubeconfig or embedded), apply, patch, delete, leases | base kinds embedded | decide anything |
 //! | 1 | `embedded` | the Kubernetes API inside the binary: durable store, watch, patches, server-side apply, discovery, simulated workloads | base | know Flux; be reached other than through the wire |
 //! | 1 | `outside` | beyond the cluster: git, http, artifact files | base engine | know a kind |
-//! | 0 | `engine` | pure machines: kustomize, Helm templates and charts, policies and setters, substitution, merges, CEL, diffs, archives | base | do I/O, read a clock, spawn, log |
+//! | 0 | `engine` | pure machines: kustomize, Helm templates and charts, policies and setters, substitution, merges, CEL, diffs, archives | base | do I/O, read a clock, start what outlives a call, log |
 //! | 0 | `kinds` | one file per kind; the registry | base | call an API |
 //! | 0 | `config` | parse, merge and check settings, keymaps, themes | base | read files |
 //! | 0 | `base` | the shared words | nothing | grow a "util" |

@@ -18,7 +18,7 @@ pub mod yaml;
 
 pub use age::{Age, DurationError, Stamp, format_duration, parse_duration};
 pub use digest::Digest;
-pub use expression::{check_expression, loop_names, loops};
+pub use expression::{calls, check_expression, loop_names, loops, without_texts};
 pub use health::{Condition, Health, State};
 pub use id::{Api, Id};
 pub use object::{Object, ObjectError};

@@ -79,7 +79,7 @@ impl Tenure {
 pub fn lost() -> CliError {
     CliError::cluster(
         "weir no longer holds the leases of Flux's controllers alone, and stopped reconciling",
-        "start it again",
+        "look who holds them, e.g. with kubectl get leases -A; start weir again when nobody else reconciles there",
     )
 }
 

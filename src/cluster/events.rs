@@ -49,7 +49,7 @@ fn event(about: &Value, notice: &Notice<'_>, now: &str) -> Value {
         EventType::Warning => "Warning",
     };
     let message = cut(notice.message, MESSAGE_BYTES);
-    let head = [text("/kind"), text("/metadata/uid"), notice.reporter, severity, notice.reason, &message];
+    let head = [text("/kind"), text("/metadata/uid"), notice.reporter, severity, notice.reason, message];
     let digest = Digest::sha256(head.join("\0").as_bytes()).hex;
     let annotations: serde_json::Map<_, _> =
         notice.annotations.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
@@ -66,12 +66,8 @@ fn event(about: &Value, notice: &Notice<'_>, now: &str) -> Value {
     })
 }
 
-fn cut(text: &str, bytes: usize) -> String {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]

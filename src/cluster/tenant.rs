@@ -107,6 +107,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn who_acts_as_somebody_else_does_not_act_as_an_account() {
+        let service = tower::service_fn(|_: Request<Body>| async { Err::<http::Response<Body>, _>("not asked") });
+        let client = kube::Client::new(service, "default");
+        let place = Place::Context { name: "a".into(), server: "https://a".into() };
+        let known = Cluster::over(client.clone(), place.clone());
+        assert!(known.as_account("default", "dev").is_ok());
+        let posing = Cluster(Arc::new(Inside { client, place, discovery: Arc::default(), poses: true }));
+        let refused = posing.as_account("default", "dev").err().unwrap();
+        assert!(refused.message.contains("acts as somebody else"), "{refused}");
+        let groups = AuthInfo { impersonate_groups: Some(vec!["system:masters".into()]), ..AuthInfo::default() };
+        let uid = AuthInfo { impersonate_uid: Some("1".into()), ..AuthInfo::default() };
+        assert!(poses(&groups) && poses(&uid) && !poses(&AuthInfo::default()));
+    }
+
+    #[tokio::test]
     async fn a_kubeconfig_from_a_secret_does_not_touch_this_machine() {
         let with = |cluster: &str, user: &str| {
             format!(

@@ -11,7 +11,7 @@ use cel::objects::{Key, Map};
 use cel::{Context, Env, Program};
 use serde_json::Value;
 
-use crate::base::{check_expression, loop_names, loops};
+use crate::base::{calls, check_expression, loop_names, loops, without_texts};
 
 /// Steps that the loops of one expression may take together.
 const STEPS: usize = 5_000_000;
@@ -23,8 +23,8 @@ const GROWTH: usize = 64 << 20;
 pub struct Expression {
     text: String,
     program: Program,
-    /// How many loops it has, and how deep they stand in each other.
-    loops: (usize, u32),
+    /// The text without the texts in it, for what bounds it.
+    code: String,
 }
 
 impl Expression {
@@ -42,7 +42,7 @@ impl Expression {
                 return Err(format!("undeclared reference to '{name}'"));
             }
         }
-        Ok(Expression { loops: loops(text), text: text.to_owned(), program })
+        Ok(Expression { code: without_texts(text), text: text.to_owned(), program })
     }
 
     /// Runs it with the variables.
@@ -51,37 +51,44 @@ impl Expression {
     pub fn holds<'a>(&self, variables: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Result<bool, String> {
         let mut context = Context::with_env(environment());
         let (mut longest, mut bytes) = (1, 0);
-        let splits = self.text.contains("split");
+        let splits = calls(&self.code, "split") > 0;
         for (name, value) in variables {
             longest = longest.max(length(value, splits));
             bytes += texts(value);
             context.add_variable_from_value(name, to_cel(value));
         }
-        let (count, depth) = self.loops;
-        let number = |wanted: u8| self.text.bytes().filter(|byte| *byte == wanted).count();
+        self.check_costs(longest, bytes)?;
+        match self.program.execute(&context) {
+            Ok(cel::Value::Bool(holds)) => Ok(holds),
+            Ok(_) => Err(format!("the expression {:?} must give true or false", self.text)),
+            Err(error) => Err(format!("the expression {:?} failed: {}", self.text, one_line(&error.to_string()))),
+        }
+    }
+}
+
+impl Expression {
+    /// Bounds what a run may cost, given the longest list of the inputs and the bytes of their texts. An estimate from
+    /// above: lists and texts grow only by what stands in the code.
+    ///
+    /// Errors with what could be too much.
+    fn check_costs(&self, longest: usize, bytes: usize) -> Result<(), String> {
+        let (count, depth) = loops(&self.code);
+        let number = |wanted: u8| self.code.bytes().filter(|byte| *byte == wanted).count();
+        let times = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         // Lists may also stand in the expression itself, or be joined there.
         let longest = longest.max(number(b',')).saturating_mul(1 + number(b'+'));
         let steps = longest.saturating_pow(depth).saturating_mul(count.max(1));
         if steps > STEPS {
             return Err(format!("the expression {:?} could take {steps} steps here", self.text));
         }
-        // Each loop can join what the one before it made.
-        let turns = u32::try_from(count + 1).unwrap_or(u32::MAX);
+        // Each loop can join what the one before it made; the others put a text into every place of another.
         let all = bytes + self.text.len();
-        let mut grown = (1 + number(b'+')).saturating_pow(turns).saturating_mul(all);
-        // These put a text into every place of another.
-        for word in [".replace(", ".join(", ".format("] {
-            let times = u32::try_from(self.text.matches(word).count()).unwrap_or(u32::MAX);
-            grown = grown.saturating_mul(all.saturating_pow(times));
-        }
-        if grown > GROWTH {
+        let joined = (1 + number(b'+')).saturating_pow(times(count + 1)).saturating_mul(all);
+        let multiplied: usize = ["replace", "join", "format"].map(|function| calls(&self.code, function)).iter().sum();
+        if joined.saturating_mul(all.saturating_pow(times(multiplied))) > GROWTH {
             return Err(format!("the expression {:?} could make texts that are too long here", self.text));
         }
-        match self.program.execute(&context) {
-            Ok(cel::Value::Bool(holds)) => Ok(holds),
-            Ok(_) => Err(format!("the expression {:?} must give true or false", self.text)),
-            Err(error) => Err(format!("the expression {:?} failed: {}", self.text, one_line(&error.to_string()))),
-        }
+        Ok(())
     }
 }
 
@@ -199,6 +206,8 @@ mod tests {
             "t.split('').all(a, t.split('').all(b, a == b))",
             "(l+l+l+l+l+l).all(a, (l+l+l+l+l+l).all(b, a == b))",
             "t.replace('x', t).replace('x', t).size() > 0",
+            "t . replace ('x', t).replace\n('x', t).size() > 0",
+            "l.all(a, ')' != '' && l.all(b, ')' != '' && l.all(c, true)))",
             &doubling,
         ] {
             let run = Expression::compile(bomb, None).unwrap().holds([("l", &list), ("t", &text)]);

@@ -20,6 +20,11 @@ impl Column {
     pub fn is_gist(&self) -> bool {
         matches!(self.name, "REVISION" | "TAG" | "LAST COMMIT")
     }
+
+    /// Whether it says which other object this one is about: an event's own name says nothing.
+    pub fn is_subject(&self) -> bool {
+        self.name == "OBJECT"
+    }
 }
 
 /// Raw text of one cell: wrap it in `base::Text` before it is drawn or printed.

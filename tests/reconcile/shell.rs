@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir::base::{Condition, Id};
+use weir::base::{Condition, Id, Redactor};
 use weir::embedded::{Effect, Fault};
 use weir::kinds::{GitRepository, git_repository, meta};
 use weir::reconcile::{Cause, Context, Crew, Failure, Next, Options, Reconciler, Run, Severity};
@@ -25,6 +25,8 @@ struct Scripted {
     work: Duration,
     at_once: Arc<AtomicU32>,
     most_at_once: Arc<AtomicU32>,
+    /// What the run must not tell.
+    hidden: Redactor,
 }
 
 impl Scripted {
@@ -37,6 +39,7 @@ impl Scripted {
             work: Duration::ZERO,
             at_once: Arc::default(),
             most_at_once: Arc::default(),
+            hidden: Redactor::default(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Reconciler for Scripted {
         self.times.lock().unwrap().push(tokio::time::Instant::now());
         let together = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(together, Ordering::SeqCst);
+        run.hide(&self.hidden);
         run.progress("working");
         tokio::time::sleep(self.work).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
@@ -113,6 +117,24 @@ async fn a_new_object_becomes_ready_with_one_status_write() {
     assert_eq!(world.status_writes(&id("one")), 1);
     assert_eq!(world.events(&id("one")).await, ["NewArtifact: told once"]);
     assert_eq!(reconciler.runs(), 1, "own writes wake nobody");
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut_and_leaves_no_half_of_a_secret() {
+    // The secret lies across the place where conditions are cut, and across that where events are.
+    let canary = "canary-é-".repeat(12);
+    let words = move |bytes: usize| format!("{}{canary}{}", "x".repeat(bytes - 50), "y".repeat(20_000));
+    let mut hiding = Scripted::new(move |number, _| {
+        Err(Failure::Retry(Cause::new("Failed", words(if number == 1 { 20_000 } else { 1_024 }))))
+    });
+    hiding.hidden = Redactor::new(["canary-é-".repeat(12)]);
+    let world = world(&hiding).await;
+    world.put(repository("one")).await;
+    let document = world.until_reason(&id("one"), "Failed").await;
+    let message = ready(&document).unwrap().message;
+    assert_eq!(message.len(), 20_000);
+    assert!(message.contains("***") && !document.to_string().contains("canary"), "{}", &message[19_900..]);
+    assert!(!world.events(&id("one")).await.iter().any(|event| event.contains("canary")));
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 //!
 //! Block mappings and lists, texts on one line, folded plain texts, literal blocks, short lists between brackets. At
 //! anything else the reader gives up (`None`) and the general parser reads the stream: so this must never take what
-//! that refuses, nor read it otherwise, places included (but for
-//! those of values that are not there). Start with [`Quick::document`].
+//! that refuses, nor read it otherwise, places included (but for those of values that are not there).
+//! Start with [`Quick::document`].
 
 use std::borrow::Cow;
 

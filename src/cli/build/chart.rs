@@ -293,7 +293,8 @@ fn read_directory(root: &Path) -> Result<FileTree, CliError> {
 type Contents = Vec<(usize, Arc<[u8]>)>;
 
 fn too_many(root: &Path) -> CliError {
-    CliError::user(format!("{} holds too many files for a chart", root.display()), "")
+    let hint = "name the chart's own directory, or list what is not of the chart in its .helmignore";
+    CliError::user(format!("{} holds too many files for a chart", root.display()), hint)
 }
 
 /// The contents of files by their index, in any order; of many files by two threads, each of which takes the next.

@@ -59,7 +59,11 @@ impl List {
     pub fn new(cx: &Shared, group: &str, kind: &str) -> Self {
         let known = kinds::of(group, kind);
         // What happened is asked for by when.
-        let order = if tells_of_others(known) { Order { by: By::Age, reverse: false } } else { Order::default() };
+        let order = if known.columns.iter().any(kinds::Column::is_subject) {
+            Order { by: By::Age, reverse: false }
+        } else {
+            Order::default()
+        };
         let sorted = Sorted::new(&cx.store, group, kind, order);
         let (columns, wishes) = columns_of(known).into_iter().unzip();
         List {
@@ -119,16 +123,11 @@ impl List {
     }
 }
 
-/// Whether objects of the kind are about others, as events are: their own names say nothing.
-fn tells_of_others(kind: &Kind) -> bool {
-    kind.columns.iter().any(|column| column.name == "OBJECT")
-}
-
 /// Namespace, name and status first, age before the message, and what the kind brings in between.
 fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     let wish = |title, wanted, least, greedy, rank| Wish { title, wanted, least, greedy, rank };
     let mut columns = Vec::new();
-    let told = tells_of_others(kind);
+    let told = kind.columns.iter().any(kinds::Column::is_subject);
     if kind.namespaced {
         columns.push((Shown::Namespace, wish("NAMESPACE", 9, 8, false, 120)));
     }
@@ -146,7 +145,7 @@ fn columns_of(kind: &'static Kind) -> Vec<(Shown, Wish)> {
     for (index, column) in own {
         let least = match column.name {
             "IMAGE" => 13,
-            "OBJECT" => 20,
+            _ if column.is_subject() => 20,
             "SOURCE" => 16,
             "REASON" => 12,
             _ if column.is_gist() => 13,

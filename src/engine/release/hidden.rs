@@ -37,8 +37,9 @@ impl Hidden {
         Hidden::AllBut(defaults.into_iter().chain(known).collect())
     }
 
-    /// Of a revision whose texts are told: what it says itself, or else what lies in the places that Secrets fill now.
-    pub fn of_revision(record: &Record, now: Option<&Paths>) -> Redactor {
+    /// What takes the hidden values of a revision out of texts: those it names itself, or else those in the places that
+    /// Secrets fill now.
+    pub fn redactor_of(record: &Record, now: Option<&Paths>) -> Redactor {
         let paths = record.secret_values.clone().or_else(|| now.cloned()).unwrap_or_default();
         Hidden::Paths(paths).redactor(&record.merged_values())
     }

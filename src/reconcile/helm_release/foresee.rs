@@ -46,7 +46,7 @@ impl Sight {
 
     /// Hides what Secrets gave to a revision: as it says itself, or else in the places that they fill now.
     pub fn hide_of(&mut self, record: &Record, now: Option<&Paths>) {
-        self.hide(&Hidden::of_revision(record, now));
+        self.hide(&Hidden::redactor_of(record, now));
     }
 
     pub fn note(&mut self, words: impl AsRef<str>) {

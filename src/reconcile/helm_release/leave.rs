@@ -35,7 +35,7 @@ pub async fn uninstall(
     let history = storage.history().await.map_err(text)?;
     let Some(last) = history.last() else { return Ok(Gone::NotFound) };
     let mut record = last.open().map_err(text)?;
-    run.hide(&Hidden::of_revision(&record, None));
+    run.hide(&Hidden::redactor_of(&record, None));
     let versions: Vec<i64> = history.iter().map(|stored| stored.version).collect();
     if record.info.status == Status::Uninstalled {
         if plan.keep_history {

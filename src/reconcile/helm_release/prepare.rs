@@ -74,7 +74,7 @@ impl Work<'_> {
 
     /// Keeps what Secrets gave to an older revision out of everything that is told: its objects are written, too.
     pub fn hide_of(&mut self, record: &Record, run: &mut Run) {
-        let hidden = Hidden::of_revision(record, self.secret.as_ref());
+        let hidden = Hidden::redactor_of(record, self.secret.as_ref());
         run.hide(&hidden);
         self.hidden = self.hidden.and(&hidden);
     }
